@@ -1,0 +1,73 @@
+/** What runs a patched model. Implementations keep the event loop free and pin a run to one detector. */
+import type { DetectorTensors } from "../shared/detector-tensors.ts";
+import type { PatchDescription } from "../shared/patched-model.ts";
+import type { Tensor } from "../shared/tensor.ts";
+
+/** One run over a batch; samples may differ in mode and force, never in detector. */
+export interface RunRequest {
+  /** Every input of the original model, batch first. */
+  readonly inputs: Readonly<Record<string, Tensor>>;
+  /** Number of samples B. */
+  readonly batch: number;
+  /** Per sample: 0 off, 1 observe, 2 enforce (`modeCodes`). */
+  readonly modes: Int32Array;
+  /** A published detector, or null for none (nothing is flagged unless forced). */
+  readonly detector: string | null;
+  /** Columns to flag per key axis: a UINT8/BOOL tensor [B, T]; absent axes are not forced. */
+  readonly force?: Readonly<Record<number, Tensor>>;
+  /** Outputs to return; all of the original model when absent. `collect` builds also have taps. */
+  readonly outputs?: readonly string[];
+}
+
+export interface RunOptions {
+  /** Absolute time in ms (`performance.now()` clock) after which the answer is no longer wanted. */
+  readonly deadline?: number;
+  /** Aborted when the caller has gone: a queued run is dropped, a started one is not interrupted. */
+  readonly signal?: AbortSignal;
+}
+
+/** Flags of one key axis. */
+export interface AxisFlags {
+  /** Number of key positions T. */
+  readonly keys: number;
+  /** int32 [B·T]: 0, or 1 + index of the first site at which the column was flagged. */
+  readonly firstSite: Int32Array;
+  /** float32 [B·T]: detector logit where flagged by the detector, else 0. */
+  readonly score: Float32Array;
+}
+
+export interface RunResult {
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly flags: readonly AxisFlags[];
+  /** Samples that took a second pass because their first flag came late. */
+  readonly rechecked: number;
+  readonly queueMs: number;
+  readonly inferMs: number;
+}
+
+/**
+ * @throws AtPatchError from `run`: ATPATCH_QUEUE_FULL, ATPATCH_DEADLINE, ATPATCH_NOT_READY (draining),
+ *   ATPATCH_UNPROCESSABLE (the runtime refused the inputs), ATPATCH_INTERNAL (the worker died twice)
+ */
+export interface InferenceEngine {
+  readonly description: PatchDescription;
+  /** Sends a detector's tensors to every worker; resolves when all have them. Idempotent per id. */
+  publish(id: string, tensors: DetectorTensors): Promise<void>;
+  /** Forgets a detector everywhere. Runs that name it afterwards fail. */
+  retire(id: string): Promise<void>;
+  run(request: RunRequest, options?: RunOptions): Promise<RunResult>;
+  /** Runs waiting, not counting those running. */
+  readonly queued: number;
+  readonly ready: boolean;
+  /** Refuses new runs, finishes the accepted ones, stops the workers. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** What an engine reports while it works; metrics subscribe to it. */
+export interface EngineObserver {
+  queueDepth?(depth: number): void;
+  rejected?(reason: "queue_full" | "deadline" | "cancelled" | "draining"): void;
+  workerRestarted?(): void;
+  batch?(samples: number): void;
+  rechecked?(samples: number): void;
+}

@@ -1,0 +1,69 @@
+/**
+ * The tensors a detector consists of. They are at once the content of a bundle file and, under the prefix `atpatch.`,
+ * required inputs of the patched graph: a swap is another set of feeds.
+ *
+ * Symbols: S sites of the model, D sites at which the detector runs, F = 11 + H·d features of the widest of them,
+ * C1 and C2 channels (32 and 16 by default), K kernel over the key axis (1 or 3).
+ */
+import type { Tensor } from "./tensor.ts";
+
+/** Number of attention features φ (reference: docs in `hotfix/features.ts`). */
+export const attentionFeatureCount = 11;
+
+export interface DetectorTensors {
+  /** int64 [S]: row of the stacked detector tensors that this site uses, or -1: no detection here. */
+  readonly slot: Tensor;
+  /** float32 [D, F]: benign mean and 1/std of the features [φ; v]. */
+  readonly feature_mean: Tensor;
+  readonly feature_scale: Tensor;
+  /** float32 [D, C1, F, K], [D, C1]. */
+  readonly conv1_weight: Tensor;
+  readonly conv1_bias: Tensor;
+  /** float32 [D, C2, C1, 1], [D, C2]. */
+  readonly conv2_weight: Tensor;
+  readonly conv2_bias: Tensor;
+  /** float32 [D, 1, C2, 1], [D, 1]. */
+  readonly conv3_weight: Tensor;
+  readonly conv3_bias: Tensor;
+  /** float32 [D, 2]: gate threshold τ_hi and column threshold τ_lo, on the logit. */
+  readonly thresholds: Tensor;
+  /** float32 [S, H, Tq or 1, Tk or 1]: benign attention c, or with `ratio` its ratio ρ to uniform mass. */
+  readonly reference_attention: Tensor;
+  /** float32 [S, Hv, Tk or 1, d]: benign value V̄. */
+  readonly reference_value: Tensor;
+  /** float32 [5]: see {@link settingIndex}. */
+  readonly settings: Tensor;
+}
+
+export type DetectorTensorName = keyof DetectorTensors;
+
+/** Names in the order they are fed. */
+export const detectorTensorNames = [
+  "slot",
+  "feature_mean",
+  "feature_scale",
+  "conv1_weight",
+  "conv1_bias",
+  "conv2_weight",
+  "conv2_bias",
+  "conv3_weight",
+  "conv3_bias",
+  "thresholds",
+  "reference_attention",
+  "reference_value",
+  "settings",
+] as const satisfies readonly DetectorTensorName[];
+
+/** Positions in the `settings` vector. */
+export const settingIndex = {
+  /** γ: most mass a row may give to flagged columns (0.5). */
+  maxBenignMass: 0,
+  /** k_max as a share of the visible columns (0.5). */
+  maxFlaggedShare: 1,
+  /** Columns before this key position are never flagged by the detector ([CLS] at 0 → 1). */
+  firstKey: 2,
+  /** 1: `reference_attention` is a ratio to uniform mass; 0: it is the attention itself. */
+  ratio: 3,
+  /** 1: flagged columns get the benign value; 0: they keep theirs (`attention-only`). */
+  replaceValue: 4,
+} as const;

@@ -1,0 +1,56 @@
+import type { TensorInfo } from "./tensor.ts";
+
+/** A site as callers outside the graph world see it. */
+export interface SiteDescription {
+  readonly index: number;
+  readonly layer: number;
+  readonly kind: "self" | "cross";
+  readonly form: string;
+  readonly rank: number;
+  readonly dims: string;
+  readonly heads: number | null;
+  readonly where: string;
+  /** Key axis: sites with the same number see the same tokens. */
+  readonly axis: number;
+  readonly node: string;
+  readonly mask: string;
+}
+
+/** What a patched model looks like from outside; plain data, so that it crosses threads. */
+export interface PatchDescription {
+  /** Inputs and outputs of the original model, in its order. */
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  readonly sites: readonly SiteDescription[];
+  /** Number of key axes; `force`, `flags` and `scores` exist once per axis. */
+  readonly axes: number;
+  /** "sha256-…" over the graph with its sites and a sample of every weight: a bundle names the model it fits by this. */
+  readonly fingerprint: string;
+}
+
+/** A model whose attention maps go through the hot-fix. */
+export interface PatchedModel {
+  readonly description: PatchDescription;
+  /** The patched graph; large weights are external references into the untouched original file(s). */
+  readonly bytes: Uint8Array;
+}
+
+/** Names of the graph inputs and outputs that the hot-fix adds. */
+export const hotfixNames = {
+  /** int32 [B]: 0 off, 1 observe, 2 enforce. */
+  mode: "atpatch.mode",
+  /** bool [B, T] or [B, 1]: columns to flag whatever the detector says; one input per key axis. */
+  force: (axis: number) => `atpatch.force.${axis}`,
+  /** int32 [B, T]: 0, or 1 + index of the first site at which the column was flagged; one output per key axis. */
+  flags: (axis: number) => `atpatch.flags.${axis}`,
+  /** float32 [B, T]: detector logit at the site that flagged the column, 0 elsewhere; one output per key axis. */
+  scores: (axis: number) => `atpatch.scores.${axis}`,
+  /** Prefix of the detector tensors, see `detector-tensors.ts`. */
+  detector: (tensor: string) => `atpatch.${tensor}`,
+  /** Taps of the `collect` build: φ [B, T, 11], v [B, T, H·d], logits [B, T], map [B,H,Tq,Tk], visible [B,T] of a site. */
+  tap: (kind: "features" | "values" | "logits" | "map" | "visible", site: number) => `atpatch.tap.${kind}.${site}`,
+} as const;
+
+/** Modes as the graph encodes them. */
+export const modeCodes = { off: 0, observe: 1, enforce: 2 } as const;
+export type Mode = keyof typeof modeCodes;
