@@ -1,13 +1,23 @@
 import type { NodeProto } from "../onnx/model.ts";
 
-/** How the leading dimensions of a map and a value tensor are laid out before the patch brings them to [B,H,…]. */
-export type LeadingDims = "B,H" | "B*H";
+/**
+ * How the leading dimensions of a map are laid out once `mapPermutation` was applied.
+ * "B,H": [B,H,Tq,Tk]; "B*H": [B·H,Tq,Tk]; "B*nW,H": [B·nW,H,n,n] (windows), a sample is nW rows; "B,nW,H" (rank 5).
+ */
+export type LeadingDims = "B,H" | "B*H" | "B*nW,H" | "B,nW,H";
 
 /** One product of the map with a value tensor: `node.input[mapInput]` is the map, `node.input[valueInput]` the values. */
 export interface ValueProduct {
   readonly node: NodeProto;
   readonly mapInput: number;
   readonly valueInput: number;
+  /** Tensor name of the values. */
+  readonly value: string;
+  /**
+   * Permutation that brings the value tensor to the map's leading dimensions followed by [Tk, d]; null when it is there already.
+   * Example: Keras einsum values [B,Tk,H,d] → [0, 2, 1, 3].
+   */
+  readonly valuePermutation: readonly number[] | null;
 }
 
 /** One attention softmax whose map can be patched. */
@@ -32,15 +42,20 @@ export interface AttentionSite {
   readonly keys: number | null;
   /** Name of the normalisation node (its first output when the node has no name). */
   readonly node: string;
-  /** Tensor name of the map at the insertion point: after the last value-changing step. */
+  /** Tensor name of the map at the insertion point: after the last value-changing step, before regrouping or quantising. */
   readonly map: string;
-  /** Tensor name of the values. */
-  readonly value: string;
-  /** The products that consume the map; almost always one. All read the same `map`. */
+  /** Permutation that brings that tensor to […leading, Tq, Tk]; null when it is there already. */
+  readonly mapPermutation: readonly number[] | null;
+  /**
+   * What reads the map on its way to the values: `node.input[input]` is rewired to the patched map. Usually the product
+   * itself; a Reshape, Cast or quantisation when those come after the insertion point.
+   */
+  readonly readers: readonly { readonly node: NodeProto; readonly input: number }[];
+  /** The products of the map with values; almost always one. */
   readonly products: readonly ValueProduct[];
   /** Key axis identity: sites with the same number see the same tokens at the same positions. */
   readonly axis: number;
-  /** Whether queries and keys are positions of the same axis (then query i is visible iff key i is). */
+  /** Whether later keys are hidden from earlier queries. */
   readonly causal: boolean;
   /** What masks the scores, in words, e.g. "Add input attention_mask", "causal Where", "none". */
   readonly mask: string;

@@ -12,7 +12,11 @@ export function decodeModel(bytes: Uint8Array): ModelProto {
   try {
     return fromBinary(ModelProtoSchema, bytes);
   } catch (cause) {
-    throw new AtPatchError("ATPATCH_BAD_MODEL", "this is no ONNX model: the protobuf message cannot be read", { cause });
+    throw new AtPatchError(
+      "ATPATCH_BAD_MODEL",
+      "this is no ONNX model: the protobuf message cannot be read",
+      { cause },
+    );
   }
 }
 

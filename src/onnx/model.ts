@@ -24,7 +24,8 @@ export { AttributeType, DataType };
 export type { AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto };
 
 /** Values an attribute maker accepts; a `number[]` is ints unless wrapped by {@link floats}. */
-export type AttributeValue = number | bigint | string | readonly number[] | GraphProto | TensorProto | Float | Floats;
+export type AttributeValue =
+  number | bigint | string | readonly number[] | GraphProto | TensorProto | Float | Floats;
 
 /** Marks a number as a float attribute (a plain number is an int attribute). */
 export interface Float {
@@ -50,9 +51,14 @@ export function attribute(name: string, value: AttributeValue): AttributeProto {
     return create(AttributeProtoSchema, { ...base, type: AttributeType.STRING, s: utf8.encode(value) });
   }
   if (Array.isArray(value)) {
-    return create(AttributeProtoSchema, { ...base, type: AttributeType.INTS, ints: value.map((v) => BigInt(v as number)) });
+    return create(AttributeProtoSchema, {
+      ...base,
+      type: AttributeType.INTS,
+      ints: value.map((v) => BigInt(v as number)),
+    });
   }
-  if ("float" in value) return create(AttributeProtoSchema, { ...base, type: AttributeType.FLOAT, f: value.float });
+  if ("float" in value)
+    return create(AttributeProtoSchema, { ...base, type: AttributeType.FLOAT, f: value.float });
   if ("floats" in value) {
     return create(AttributeProtoSchema, { ...base, type: AttributeType.FLOATS, floats: [...value.floats] });
   }
@@ -132,7 +138,11 @@ export function int64Tensor(name: string, dims: readonly number[], values: reado
 }
 
 /** A graph input or output. A string dimension is symbolic; without `shape` the rank is left open. */
-export function valueInfo(name: string, elemType: DataType, shape?: readonly (number | string)[]): ValueInfoProto {
+export function valueInfo(
+  name: string,
+  elemType: DataType,
+  shape?: readonly (number | string)[],
+): ValueInfoProto {
   return create(ValueInfoProtoSchema, {
     name,
     type: create(TypeProtoSchema, {

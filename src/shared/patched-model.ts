@@ -48,7 +48,8 @@ export const hotfixNames = {
   /** Prefix of the detector tensors, see `detector-tensors.ts`. */
   detector: (tensor: string) => `atpatch.${tensor}`,
   /** Taps of the `collect` build: φ [B, T, 11], v [B, T, H·d], logits [B, T], map [B,H,Tq,Tk], visible [B,T] of a site. */
-  tap: (kind: "features" | "values" | "logits" | "map" | "visible", site: number) => `atpatch.tap.${kind}.${site}`,
+  tap: (kind: "features" | "values" | "logits" | "map" | "visible", site: number) =>
+    `atpatch.tap.${kind}.${site}`,
 } as const;
 
 /** Modes as the graph encodes them. */

@@ -5,7 +5,10 @@ export type TaskKind = "text-classification" | "image-classification" | "tabular
 
 /** Where a key column is in the sample the user sent. */
 export type ColumnPlace =
-  | { readonly patch: readonly [row: number, column: number]; readonly box: readonly [x: number, y: number, width: number, height: number] }
+  | {
+      readonly patch: readonly [row: number, column: number];
+      readonly box: readonly [x: number, y: number, width: number, height: number];
+    }
   | { readonly token: string; readonly start: number; readonly end: number }
   | { readonly feature: string };
 
