@@ -6,13 +6,20 @@ import type { NodeProto } from "../onnx/model.ts";
  */
 export type LeadingDims = "B,H" | "B*H" | "B*nW,H" | "B,nW,H";
 
-/** One product of the map with a value tensor: `node.input[mapInput]` is the map, `node.input[valueInput]` the values. */
-export interface ValueProduct {
+/** A place where a node reads a tensor: `node.input[input]`. */
+export interface Reader {
   readonly node: NodeProto;
-  readonly mapInput: number;
-  readonly valueInput: number;
-  /** Tensor name of the values. */
+  readonly input: number;
+}
+
+/** One product of the map with a value tensor. */
+export interface ValueProduct {
+  /** The contraction: MatMul, Einsum, FusedMatMul, … */
+  readonly node: NodeProto;
+  /** Tensor name of the values in float, before any quantisation. */
   readonly value: string;
+  /** Where that tensor is read on its way to this product; rewired to the patched values. */
+  readonly valueReader: Reader;
   /**
    * Permutation that brings the value tensor to the map's leading dimensions followed by [Tk, d]; null when it is there already.
    * Example: Keras einsum values [B,Tk,H,d] → [0, 2, 1, 3].
@@ -47,10 +54,10 @@ export interface AttentionSite {
   /** Permutation that brings that tensor to […leading, Tq, Tk]; null when it is there already. */
   readonly mapPermutation: readonly number[] | null;
   /**
-   * What reads the map on its way to the values: `node.input[input]` is rewired to the patched map. Usually the product
+   * What reads the map on its way to the values: rewired to the patched map. Usually the product
    * itself; a Reshape, Cast or quantisation when those come after the insertion point.
    */
-  readonly readers: readonly { readonly node: NodeProto; readonly input: number }[];
+  readonly mapReaders: readonly Reader[];
   /** The products of the map with values; almost always one. */
   readonly products: readonly ValueProduct[];
   /** Key axis identity: sites with the same number see the same tokens at the same positions. */
