@@ -1,0 +1,317 @@
+/**
+ * Every setting of the server, declared once: flag, environment name, parser, default and help. The command line
+ * registers its options from here, and {@link resolveSettings} is the only reader of the environment.
+ */
+import { availableParallelism } from "node:os";
+import { BlockList, isIP } from "node:net";
+import { AtPatchError, messageOf } from "./shared/errors.ts";
+
+/** One setting; `parse` turns text into the value or throws with what was expected. */
+export interface SettingDefinition<T> {
+  /** Long option of `serve`, with its argument, e.g. `--port <number>`. */
+  readonly flag: string;
+  readonly env: string;
+  /** What holds when neither flag nor environment says anything; `text` is how the help shows it. */
+  readonly fallback: () => T;
+  readonly text: string;
+  readonly help: string;
+  /** Never printed or logged. */
+  readonly secret: boolean;
+  readonly parse: (text: string) => T;
+}
+
+type Options<T> = Pick<SettingDefinition<T>, "flag" | "env" | "help"> & { text?: string; secret?: boolean };
+
+function setting<T>(
+  options: Options<T>,
+  fallback: () => T,
+  parse: (text: string) => T,
+): SettingDefinition<T> {
+  return { text: String(fallback() ?? "none"), secret: false, ...options, fallback, parse };
+}
+
+function text(options: Options<string>, value: string): SettingDefinition<string> {
+  return setting(options, () => value, nonEmpty);
+}
+
+function optionalText(options: Options<string | null>): SettingDefinition<string | null> {
+  return setting(options, (): string | null => null, nonEmpty);
+}
+
+function nonEmpty(value: string): string {
+  if (value.trim() === "") throw new Error("it must not be empty");
+  return value;
+}
+
+function integer(
+  options: Options<number>,
+  fallback: number | (() => number),
+  [least, most]: readonly [number, number],
+): SettingDefinition<number> {
+  return setting(options, typeof fallback === "function" ? fallback : () => fallback, (value) => {
+    const number = Number(value);
+    if (!/^\d+$/.test(value) || number < least || number > most) {
+      throw new Error(`expected a whole number from ${least} to ${most}`);
+    }
+    return number;
+  });
+}
+
+function choice<const T extends string>(
+  options: Options<T>,
+  value: NoInfer<T>,
+  allowed: readonly T[],
+): SettingDefinition<T> {
+  return setting<T>(
+    { ...options, help: `${options.help} (${allowed.join(", ")})` },
+    () => value,
+    (given) => {
+      const found = allowed.find((candidate) => candidate === given);
+      if (found === undefined) throw new Error(`expected one of ${allowed.join(", ")}`);
+      return found;
+    },
+  );
+}
+
+function toggle(options: Options<boolean>, value: boolean): SettingDefinition<boolean> {
+  const words: Readonly<Record<string, boolean>> = {
+    on: true,
+    true: true,
+    1: true,
+    off: false,
+    false: false,
+    0: false,
+  };
+  return setting(
+    { text: value ? "on" : "off", ...options },
+    () => value,
+    (given) => {
+      const found = words[given.toLowerCase()];
+      if (found === undefined) throw new Error("expected on or off");
+      return found;
+    },
+  );
+}
+
+function bytes(options: Options<number>, value: number, [least, most]: readonly [number, number]) {
+  const units: Readonly<Record<string, number>> = { "": 1, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30 };
+  return setting(
+    { text: `${value / 2 ** 20} MiB`, ...options },
+    () => value,
+    (given) => {
+      const match = /^(\d+)\s*([kmg]ib)?$/i.exec(given.trim());
+      const number = match ? Number(match[1]) * units[(match[2] ?? "").toUpperCase()]! : NaN;
+      if (!(number >= least && number <= most)) {
+        throw new Error(
+          `expected a size from ${least} bytes to ${most / 2 ** 20} MiB, such as 33554432 or 32MiB`,
+        );
+      }
+      return number;
+    },
+  );
+}
+
+/** Worker threads a model gets by default: one for every four cores, each with its share of the cores. */
+function automaticWorkers(): number {
+  return Math.max(1, Math.floor(availableParallelism() / 4));
+}
+
+function automaticThreads(): number {
+  return Math.max(1, Math.floor(availableParallelism() / automaticWorkers()));
+}
+
+const port: readonly [number, number] = [0, 65535];
+
+/** The settings, in the order in which the help lists them. */
+export const settingDefinitions = {
+  host: text({ flag: "--host <address>", env: "ATPATCH_HOST", help: "address to listen on" }, "127.0.0.1"),
+  port: integer(
+    { flag: "--port <number>", env: "ATPATCH_PORT", help: "HTTP port, 0 for any free one" },
+    8080,
+    port,
+  ),
+  grpcPort: integer(
+    { flag: "--grpc-port <number>", env: "ATPATCH_GRPC_PORT", help: "port kept for the gRPC front end" },
+    8081,
+    port,
+  ),
+  models: text(
+    {
+      flag: "--models <folder>",
+      env: "ATPATCH_MODELS",
+      help: "folder of model folders, or one model folder",
+    },
+    "models",
+  ),
+  defaultModel: optionalText({
+    flag: "--default-model <name>",
+    env: "ATPATCH_DEFAULT_MODEL",
+    help: "model that POST /predict asks",
+    text: "the first by name",
+  }),
+  state: text(
+    { flag: "--state <folder>", env: "ATPATCH_STATE", help: "folder for detectors, policy and history" },
+    ".atpatch",
+  ),
+  adminToken: optionalText({
+    flag: "--admin-token <token>",
+    env: "ATPATCH_ADMIN_TOKEN",
+    help: "bearer token with every scope",
+    text: "generated on a loopback address",
+    secret: true,
+  }),
+  tokensFile: optionalText({
+    flag: "--tokens-file <file>",
+    env: "ATPATCH_TOKENS_FILE",
+    help: "JSON list of tokens: name, scopes, sha256",
+  }),
+  workers: integer(
+    {
+      flag: "--workers <number>",
+      env: "ATPATCH_WORKERS",
+      help: "worker threads of a model",
+      text: "by cores",
+    },
+    automaticWorkers,
+    [1, 64],
+  ),
+  threads: integer(
+    {
+      flag: "--threads <number>",
+      env: "ATPATCH_THREADS",
+      help: "compute threads of a worker",
+      text: "by cores",
+    },
+    automaticThreads,
+    [1, 256],
+  ),
+  queue: integer(
+    { flag: "--queue <number>", env: "ATPATCH_QUEUE", help: "requests of a model that may wait" },
+    256,
+    [1, 1_000_000],
+  ),
+  deadlineMs: integer(
+    { flag: "--deadline-ms <ms>", env: "ATPATCH_DEADLINE_MS", help: "longest time from arrival to answer" },
+    30_000,
+    [1, 3_600_000],
+  ),
+  bodyLimit: bytes(
+    { flag: "--body-limit <size>", env: "ATPATCH_BODY_LIMIT", help: "largest request body" },
+    32 * 2 ** 20,
+    [1024, 2 ** 30],
+  ),
+  maxInstances: integer(
+    { flag: "--max-instances <number>", env: "ATPATCH_MAX_INSTANCES", help: "samples one request may carry" },
+    1024,
+    [1, 1_000_000],
+  ),
+  recheck: toggle(
+    {
+      flag: "--recheck <on|off>",
+      env: "ATPATCH_RECHECK",
+      help: "run a sample again when its first flag came after the first site",
+    },
+    true,
+  ),
+  drainDelayMs: integer(
+    {
+      flag: "--drain-delay-ms <ms>",
+      env: "ATPATCH_DRAIN_DELAY_MS",
+      help: "time to go on serving as not ready after a stop signal",
+    },
+    0,
+    [0, 600_000],
+  ),
+  drainMs: integer(
+    {
+      flag: "--drain-ms <ms>",
+      env: "ATPATCH_DRAIN_MS",
+      help: "longest wait for accepted requests at a stop",
+    },
+    30_000,
+    [1, 3_600_000],
+  ),
+  logLevel: choice(
+    { flag: "--log-level <level>", env: "ATPATCH_LOG_LEVEL", help: "least level that is logged" },
+    "info",
+    ["trace", "debug", "info", "warn", "error", "fatal", "silent"],
+  ),
+} as const;
+
+export type SettingName = keyof typeof settingDefinitions;
+
+/** The resolved settings, frozen. */
+export type Settings = {
+  readonly [K in SettingName]: (typeof settingDefinitions)[K] extends SettingDefinition<infer T> ? T : never;
+};
+
+/** Text as it comes from flags: one entry per setting that was given. */
+export type SettingFlags = Partial<Readonly<Record<SettingName, string | undefined>>>;
+
+/**
+ * Settings from flags, then the environment, then defaults. An empty environment variable counts as absent.
+ * @throws AtPatchError ATPATCH_BAD_SETTINGS with one message that lists every fault
+ */
+export function resolveSettings(
+  flags: SettingFlags,
+  env: Readonly<Record<string, string | undefined>>,
+): Settings {
+  const faults: string[] = [];
+  const resolved: Record<string, unknown> = {};
+  for (const [name, definition] of Object.entries(settingDefinitions) as [
+    SettingName,
+    SettingDefinition<unknown>,
+  ][]) {
+    const flag = flags[name];
+    const given = flag ?? (env[definition.env] || undefined);
+    if (given === undefined) {
+      resolved[name] = definition.fallback();
+      continue;
+    }
+    const label = flag === undefined ? definition.env : definition.flag.split(" ")[0]!;
+    try {
+      resolved[name] = definition.parse(given);
+    } catch (error) {
+      faults.push(`${label}${definition.secret ? "" : ` is "${given}"`}: ${messageOf(error)}`);
+      resolved[name] = definition.fallback();
+    }
+  }
+  const settings = resolved as Settings;
+  faults.push(...conflicts(settings));
+  if (faults.length > 0) {
+    const lines = faults.map((fault) => `  ${fault}`).join("\n");
+    throw new AtPatchError("ATPATCH_BAD_SETTINGS", `the settings are wrong:\n${lines}`);
+  }
+  return Object.freeze(settings);
+}
+
+/** What is wrong with settings that are right one by one. */
+function conflicts(settings: Settings): string[] {
+  const faults: string[] = [];
+  if (!isLoopback(settings.host) && settings.adminToken === null && settings.tokensFile === null) {
+    faults.push(
+      `ATPATCH_HOST is "${settings.host}", which others can reach: set ATPATCH_ADMIN_TOKEN or ATPATCH_TOKENS_FILE first`,
+    );
+  }
+  return faults;
+}
+
+/** Whether only this machine can reach a listener on `host`. Names other than localhost count as reachable. */
+export function isLoopback(host: string): boolean {
+  const family = isIP(host);
+  if (family === 0) return host.toLowerCase() === "localhost";
+  const loopback = new BlockList();
+  loopback.addSubnet("127.0.0.0", 8, "ipv4");
+  loopback.addAddress("::1", "ipv6");
+  return loopback.check(host, family === 4 ? "ipv4" : "ipv6");
+}
+
+/** One line per setting: flag, environment name, default, meaning. */
+export function settingsHelp(): string {
+  const rows = Object.values(settingDefinitions).map((definition): [string, string] => [
+    `${definition.flag}  ${definition.env}`,
+    `${definition.help} [${definition.text}]`,
+  ]);
+  const width = Math.max(...rows.map(([left]) => left.length));
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join("\n");
+}
