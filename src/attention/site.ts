@@ -1,4 +1,4 @@
-import type { NodeProto } from "../onnx/model.ts";
+import type { DataType, NodeProto } from "../onnx/model.ts";
 
 /**
  * How the leading dimensions of a map are laid out once `mapPermutation` was applied.
@@ -43,6 +43,8 @@ export interface AttentionSite {
   readonly leading: LeadingDims;
   /** Contract name of the layout, e.g. "B,H,Tq,Tk". */
   readonly dims: string;
+  /** Element type of the map and the values (`DataType.FLOAT`, FLOAT16, BFLOAT16, DOUBLE): the patch casts around itself. */
+  readonly elementType: DataType;
   /** Heads and lengths when the graph tells them statically. */
   readonly heads: number | null;
   readonly queries: number | null;

@@ -47,10 +47,16 @@ export const hotfixNames = {
   scores: (axis: number) => `atpatch.scores.${axis}`,
   /** Prefix of the detector tensors, see `detector-tensors.ts`. */
   detector: (tensor: string) => `atpatch.${tensor}`,
-  /** Taps of the `collect` build: φ [B, T, 11], v [B, T, H·d], logits [B, T], map [B,H,Tq,Tk], visible [B,T] of a site. */
-  tap: (kind: "features" | "values" | "logits" | "map" | "visible", site: number) =>
-    `atpatch.tap.${kind}.${site}`,
+  /**
+   * Taps of a `collect` build, per site. "features": φ float32 [B, T, 11]; "values": v float32 [B, T, H·d]; "visible":
+   * float32 [B, T]; "map" and "patched": the map before and after the patch, float32 [B, H, Tq, Tk].
+   */
+  tap: (kind: TapKind, site: number) => `atpatch.tap.${kind}.${site}`,
 } as const;
+
+/** What a `collect` build can return beside the outputs of the model. */
+export const tapKinds = ["features", "values", "visible", "map", "patched"] as const;
+export type TapKind = (typeof tapKinds)[number];
 
 /** Modes as the graph encodes them. */
 export const modeCodes = { off: 0, observe: 1, enforce: 2 } as const;
