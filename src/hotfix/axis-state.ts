@@ -1,0 +1,55 @@
+/** The state that is carried along one key axis: made at its first site, handed from site to site, returned at the end. */
+import { hotfixNames } from "../shared/patched-model.ts";
+import { DataType } from "../onnx/model.ts";
+import { emitRepair, type Carried } from "./detect.ts";
+import type { Emitter } from "./emitter.ts";
+
+export interface AxisState {
+  readonly axis: number;
+  /** int32 [B'] mode per canonical row: per sample, or repeated per window. */
+  readonly mode: string;
+  readonly carried: Carried;
+}
+
+/**
+ * State before the first site of an axis: forced columns are flagged in samples that are not off.
+ * @param map canonical map [B',H,Tq,Tk] of that site
+ * @param mode int32 [B]
+ */
+export function emitInitialState(
+  e: Emitter,
+  axis: number,
+  site: number,
+  map: string,
+  mode: string,
+  windows: boolean,
+): AxisState {
+  const force = hotfixNames.force(axis);
+  const samples = e.dim(mode, 0);
+  const keys = e.dim(map, 3);
+  const rows = e.dim(map, 0);
+  const rowMode = windows ? emitRepeatedMode(e, mode, samples, rows) : mode;
+
+  const observed = e.unsqueeze(e.op("Greater", [mode, e.cast(e.int(0), DataType.INT32)]), [1]);
+  const forced = e.cast(e.op("And", [force, observed]), DataType.INT32);
+  const perSample = windows ? e.op("Mul", [keys, e.op("Div", [rows, samples])]) : keys;
+  const expanded = e.op("Expand", [forced, e.op("Concat", [samples, perSample], { axis: 0 })]);
+  const perRow = windows ? e.op("Reshape", [expanded, e.op("Concat", [rows, keys], { axis: 0 })]) : expanded;
+  const flags = e.op("Mul", [perRow, e.cast(e.int(site + 1), DataType.INT32)]);
+  const scores = e.op("Mul", [e.toFloat(perRow), e.float(0)]);
+  return { axis, mode: rowMode, carried: { flags, scores, repair: emitRepair(e, flags, rowMode) } };
+}
+
+/** Returns flags and scores as graph outputs [B, T]; windows of a sample follow each other. */
+export function emitFinalState(e: Emitter, state: AxisState): void {
+  const shape = e.op("Concat", [e.dim(hotfixNames.mode, 0), e.int([-1])], { axis: 0 });
+  e.op("Reshape", [state.carried.flags, shape], {}, hotfixNames.flags(state.axis));
+  e.op("Reshape", [state.carried.scores, shape], {}, hotfixNames.scores(state.axis));
+}
+
+/** [B] → [B·nW], every sample's mode nW times. */
+function emitRepeatedMode(e: Emitter, mode: string, samples: string, rows: string): string {
+  const windows = e.op("Div", [rows, samples]);
+  const spread = e.op("Expand", [e.unsqueeze(mode, [1]), e.op("Concat", [samples, windows], { axis: 0 })]);
+  return e.op("Reshape", [spread, e.int([-1])]);
+}

@@ -1,0 +1,100 @@
+/** Inserts the hot-fix at one site: canonical layout, the operator, and the readers rewired to its results. */
+import type { AttentionSite } from "../attention/site.ts";
+import { detectorTensorNames } from "../shared/detector-tensors.ts";
+import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
+import { int64Tensor } from "../onnx/model.ts";
+import type { AxisState } from "./axis-state.ts";
+import { list, type Carried } from "./detect.ts";
+import type { Emitter } from "./emitter.ts";
+import { toCanonical, type Canonical } from "./layout.ts";
+import { featureOperator, hotfixDomain, patchOperator } from "./op.ts";
+
+/** The site's tensors in canonical layout. */
+export interface CanonicalSite {
+  readonly map: Canonical;
+  readonly values: readonly Canonical[];
+}
+
+export function emitCanonical(e: Emitter, site: AttentionSite): CanonicalSite {
+  return {
+    map: toCanonical(e, site.map, site.mapPermutation, site, hotfixNames.mode),
+    values: site.products.map((product) =>
+      toCanonical(e, product.value, product.valuePermutation, site, hotfixNames.mode),
+    ),
+  };
+}
+
+/**
+ * Emits the operator and rewires the site's readers.
+ * @param slot name of the int64 [S] slots with detection switched off where nobody observes
+ * @returns the carried state after the site
+ */
+export function insertPatch(
+  e: Emitter,
+  site: AttentionSite,
+  canonical: CanonicalSite,
+  state: AxisState,
+  slot: string,
+  taps: readonly TapKind[],
+): AxisState {
+  // A map that meets several value tensors is patched once, over their concatenation.
+  const value = joinValues(e, canonical.values);
+  const [map, patchedValue] = [e.fresh(`site${site.index}/map`), e.fresh(`site${site.index}/value`)];
+  const carried: Carried = {
+    flags: e.fresh(`site${site.index}/flags`),
+    scores: e.fresh(`site${site.index}/scores`),
+    repair: e.fresh(`site${site.index}/repair`),
+  };
+  const detector = detectorTensorNames.map((name) => (name === "slot" ? slot : hotfixNames.detector(name)));
+  e.ops(
+    patchOperator[site.kind],
+    [canonical.map.name, value, state.mode, ...list(state.carried), ...detector],
+    [map, patchedValue, ...list(carried)],
+    { site: int64Tensor("", [], [site.index]) },
+    hotfixDomain,
+  );
+  emitTaps(e, site, { map: canonical.map.name, value, patched: map }, taps);
+
+  const restoredMap = canonical.map.restore(e, map);
+  for (const reader of site.mapReaders) reader.node.input[reader.input] = restoredMap;
+  const parts = splitValues(e, canonical.values, patchedValue);
+  site.products.forEach((product, i) => {
+    const part = parts[i];
+    if (part !== undefined) product.valueReader.node.input[product.valueReader.input] = part;
+  });
+  return { ...state, carried };
+}
+
+function joinValues(e: Emitter, values: readonly Canonical[]): string {
+  const names = values.map((value) => value.name);
+  return names.length === 1 ? (names[0] ?? "") : e.op("Concat", names, { axis: 3 });
+}
+
+/** Cuts a patched concatenation into the value tensors again, in the graph's own layout. */
+function splitValues(e: Emitter, values: readonly Canonical[], patched: string): string[] {
+  if (values.length === 1) return values.map((value) => value.restore(e, patched));
+  let start = e.int([0]);
+  return values.map((value) => {
+    const end = e.op("Add", [start, e.dim(value.name, 3)]);
+    const part = e.op("Slice", [patched, start, end, e.int([3])]);
+    start = end;
+    return value.restore(e, part);
+  });
+}
+
+function emitTaps(
+  e: Emitter,
+  site: AttentionSite,
+  tensors: { map: string; value: string; patched: string },
+  taps: readonly TapKind[],
+): void {
+  const tap = (kind: TapKind): string => hotfixNames.tap(kind, site.index);
+  if (taps.includes("map")) e.op("Identity", [tensors.map], {}, tap("map"));
+  if (taps.includes("patched")) e.op("Identity", [tensors.patched], {}, tap("patched"));
+  const wanted = (["features", "values", "visible"] as const).map((kind) =>
+    taps.includes(kind) ? tap(kind) : e.fresh("unused"),
+  );
+  if (taps.some((kind) => kind === "features" || kind === "values" || kind === "visible")) {
+    e.ops(featureOperator[site.kind], [tensors.map, tensors.value], wanted, {}, hotfixDomain);
+  }
+}

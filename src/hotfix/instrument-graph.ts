@@ -1,0 +1,132 @@
+/** Puts the hot-fix at every site of a decoded model. */
+import { create } from "@bufbuild/protobuf";
+import type { AttentionSite } from "../attention/site.ts";
+import { OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
+import { DataType, opsetOf, valueInfo, type ModelProto } from "../onnx/model.ts";
+import { sortNodes } from "../onnx/sort-nodes.ts";
+import { AtPatchError } from "../shared/errors.ts";
+import { detectorTensorNames, type DetectorTensorName } from "../shared/detector-tensors.ts";
+import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
+import { emitFinalState, emitInitialState, type AxisState } from "./axis-state.ts";
+import { Emitter, minimumOpset } from "./emitter.ts";
+import { emitCanonical, insertPatch } from "./insert-patch.ts";
+import { hasWindows } from "./layout.ts";
+import { attentionFeaturesFunction, attentionPatchFunction, hotfixDomain } from "./op.ts";
+
+/** Model-local functions are part of the format since this IR version. */
+const functionIrVersion = 8n;
+
+/**
+ * Changes `model` in place: new inputs and outputs (`hotfixNames`), one operator per site, its functions.
+ * @param taps what a `collect` build returns beside the flags
+ * @throws AtPatchError ATPATCH_MODEL_REFUSED when the opset is too old for the operators the hot-fix needs
+ */
+export function instrumentGraph(
+  model: ModelProto,
+  sites: readonly AttentionSite[],
+  taps: readonly TapKind[],
+): void {
+  const graph = model.graph;
+  const opset = opsetOf(model);
+  if (!graph) throw new AtPatchError("ATPATCH_BAD_MODEL", "the model has no graph");
+  if (opset < minimumOpset) {
+    throw new AtPatchError(
+      "ATPATCH_MODEL_REFUSED",
+      `the model uses opset ${opset}; the hot-fix needs ${minimumOpset} or newer: export the model again with a newer opset`,
+    );
+  }
+  const e = new Emitter(opset, "atpatch/");
+  const observed = e.any(e.op("Greater", [hotfixNames.mode, e.cast(e.int(0), DataType.INT32)]));
+  const slot = e.op("Where", [observed, hotfixNames.detector("slot"), e.int(-1)]);
+
+  const states = new Map<number, AxisState>();
+  for (const site of sites) {
+    const canonical = emitCanonical(e, site);
+    const state =
+      states.get(site.axis) ??
+      emitInitialState(
+        e,
+        site.axis,
+        site.index,
+        canonical.map.name,
+        hotfixNames.mode,
+        hasWindows(site.leading),
+      );
+    states.set(site.axis, insertPatch(e, site, canonical, state, slot, taps));
+  }
+  for (const state of states.values()) emitFinalState(e, state);
+
+  graph.node = sortNodes([...e.nodes, ...graph.node]);
+  addInterface(model, sites, [...states.keys()], taps);
+  addFunctions(model, sites, opset, taps);
+  if (model.irVersion < functionIrVersion) {
+    // From IR 4 on, an initializer that is also an input is a default value and no longer folded.
+    const constants = new Set(graph.initializer.map((initializer) => initializer.name));
+    graph.input = graph.input.filter((input) => !constants.has(input.name));
+    model.irVersion = functionIrVersion;
+  }
+}
+
+/** Shapes of the detector tensors; names of dimensions as in `shared/detector-tensors.ts`. */
+const detectorShapes: Record<DetectorTensorName, readonly (string | number)[]> = {
+  slot: ["S"],
+  feature_mean: ["D", "F"],
+  feature_scale: ["D", "F"],
+  conv1_weight: ["D", "C1", "F", "K"],
+  conv1_bias: ["D", "C1"],
+  conv2_weight: ["D", "C2", "C1", 1],
+  conv2_bias: ["D", "C2"],
+  conv3_weight: ["D", 1, "C2", 1],
+  conv3_bias: ["D", 1],
+  thresholds: ["D", 2],
+  reference_attention: ["S", "H", "Rq", "Rk"],
+  reference_value: ["S", "Hv", "Rt", "d"],
+  settings: [5],
+};
+
+function addInterface(
+  model: ModelProto,
+  sites: readonly AttentionSite[],
+  axes: readonly number[],
+  taps: readonly TapKind[],
+): void {
+  const graph = model.graph;
+  if (!graph) return;
+  const named = (name: string): string => `atpatch_${name}`;
+  graph.input.push(
+    valueInfo(hotfixNames.mode, DataType.INT32, [named("batch")]),
+    ...axes.map((axis) =>
+      valueInfo(hotfixNames.force(axis), DataType.BOOL, [named("batch"), named(`force${axis}`)]),
+    ),
+    ...detectorTensorNames.map((name) =>
+      valueInfo(
+        hotfixNames.detector(name),
+        name === "slot" ? DataType.INT64 : DataType.FLOAT,
+        detectorShapes[name].map((dim) => (typeof dim === "string" ? named(dim) : dim)),
+      ),
+    ),
+  );
+  graph.output.push(
+    ...axes.flatMap((axis) => [
+      valueInfo(hotfixNames.flags(axis), DataType.INT32, [named("batch"), named(`keys${axis}`)]),
+      valueInfo(hotfixNames.scores(axis), DataType.FLOAT, [named("batch"), named(`keys${axis}`)]),
+    ]),
+    ...sites.flatMap((site) =>
+      taps.map((kind) => valueInfo(hotfixNames.tap(kind, site.index), DataType.FLOAT)),
+    ),
+  );
+}
+
+function addFunctions(
+  model: ModelProto,
+  sites: readonly AttentionSite[],
+  opset: number,
+  taps: readonly TapKind[],
+): void {
+  const kinds = new Set(sites.map((site) => site.kind));
+  for (const kind of kinds) {
+    model.functions.push(attentionPatchFunction(kind, opset));
+    if (taps.length > 0) model.functions.push(attentionFeaturesFunction(kind, opset));
+  }
+  model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: hotfixDomain, version: 1n }));
+}

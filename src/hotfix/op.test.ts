@@ -1,0 +1,260 @@
+import fc from "fast-check";
+import * as ort from "onnxruntime-node";
+import { beforeAll, describe, expect, it } from "vitest";
+import { detectorTensorNames } from "../shared/detector-tensors.ts";
+import type { Tensor } from "../shared/tensor.ts";
+import { opCase, opCaseShape, type OpCase } from "../test/op-cases.ts";
+import { opModel } from "../test/op-model.ts";
+import { referenceOp } from "./reference/op.ts";
+
+const opsets = [11, 13, 17, 18, 20];
+const sessions = new Map<string, ort.InferenceSession>();
+
+beforeAll(async () => {
+  for (const opset of opsets) {
+    for (const kind of ["self", "cross"] as const) {
+      sessions.set(
+        `${kind}${opset}`,
+        await ort.InferenceSession.create(opModel(opset, kind), { intraOpNumThreads: 1 }),
+      );
+    }
+  }
+});
+
+const toOrt = (t: Tensor): ort.Tensor =>
+  new ort.Tensor(t.datatype === "INT64" ? "int64" : "float32", t.data as Float32Array, t.shape as number[]);
+
+async function run(c: OpCase, kind: "self" | "cross", opset: number): Promise<Record<string, ort.Tensor>> {
+  const [batch = 0] = c.map.shape;
+  const keys = c.map.shape[3] ?? 0;
+  const enforced = c.flags.some((flag, k) => flag > 0 && (c.modes[Math.floor(k / keys)] ?? 0) > 1);
+  const feeds: Record<string, ort.Tensor> = {
+    map: toOrt(c.map),
+    value: toOrt(c.value),
+    mode: new ort.Tensor("int32", c.modes, [batch]),
+    flags: new ort.Tensor("int32", c.flags, [batch, keys]),
+    scores: new ort.Tensor("float32", new Float32Array(batch * keys), [batch, keys]),
+    repair: new ort.Tensor("bool", Uint8Array.of(enforced ? 1 : 0), []),
+  };
+  for (const name of detectorTensorNames) feeds[name] = toOrt(c.detector[name]);
+  const session = sessions.get(`${kind}${opset}`);
+  if (!session) throw new Error("no session");
+  return session.run(feeds);
+}
+
+function reference(c: OpCase, kind: "self" | "cross") {
+  return referenceOp({ ...c, scores: new Float64Array(c.flags.length), site: 0, kind });
+}
+
+function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
+  expect(actual.length).toBe(expected.length);
+  for (let i = 0; i < expected.length; i++) {
+    const e = expected[i] ?? NaN;
+    expect(Math.abs((actual[i] ?? NaN) - e), `element ${i}: ${actual[i]} against ${e}`).toBeLessThanOrEqual(
+      tolerance * Math.max(1, Math.abs(e)),
+    );
+  }
+}
+
+/** Whether some decision of the reference hangs on less than rounding: such cases prove nothing either way. */
+function undecided(c: OpCase, logits: readonly number[][]): boolean {
+  const [gate = 0, column = 0] = c.detector.thresholds.data as Float32Array;
+  return logits.flat().some((s, i, all) => {
+    const near = (x: number): boolean => Math.abs(s - x) < 1e-2;
+    return near(gate) || near(column) || all.some((other, k) => k !== i && Math.abs(other - s) < 1e-3);
+  });
+}
+
+const kinds = fc.constantFrom("self" as const, "cross" as const);
+const runs = { numRuns: 150, seed: 20260105 };
+
+describe("AttentionPatch against its plain reference", () => {
+  it("computes the same features", async () => {
+    await fc.assert(
+      fc.asyncProperty(opCaseShape, kinds, fc.constantFrom(...opsets), async (shape, kind, opset) => {
+        const c = opCase(shape);
+        const out = await run(c, kind, opset);
+        const expected = reference(c, kind);
+        const keys = c.map.shape[3] ?? 0;
+        const features = expected.features.flatMap((sample) =>
+          Array.from({ length: keys }, (_, j) => sample.slice(0, 11).map((row) => row[j] ?? 0)).flat(),
+        );
+        const values = expected.features.flatMap((sample) =>
+          Array.from({ length: keys }, (_, j) => sample.slice(11).map((row) => row[j] ?? 0)).flat(),
+        );
+        expectClose(out["features"]?.data as Float32Array, features, 2e-3);
+        expectClose(out["values"]?.data as Float32Array, values, 0);
+        expectClose(out["visible"]?.data as Float32Array, expected.visible.flat().map(Number), 0);
+      }),
+      runs,
+    );
+  });
+
+  it("flags the same columns with the same scores and repairs the map alike", async () => {
+    let flagged = 0;
+    await fc.assert(
+      fc.asyncProperty(opCaseShape, kinds, fc.constantFrom(...opsets), async (shape, kind, opset) => {
+        const c = opCase(shape, { flagShare: 0.15 });
+        const expected = reference(c, kind);
+        fc.pre(!undecided(c, expected.logits));
+        const out = await run(c, kind, opset);
+        expect([...(out["flags_out"]?.data as Int32Array)]).toEqual([...expected.flags]);
+        expectClose(out["scores_out"]?.data as Float32Array, expected.scores, 1e-2);
+        expectClose(out["map_out"]?.data as Float32Array, expected.map, 1e-5);
+        expectClose(out["value_out"]?.data as Float32Array, expected.value, 1e-6);
+        flagged += expected.flags.filter((f, k) => f > 0 && c.flags[k] === 0).length;
+      }),
+      { ...runs, numRuns: 300 },
+    );
+    expect(flagged).toBeGreaterThan(50);
+  });
+});
+
+describe("what a repaired map keeps", () => {
+  it("keeps row sums, zeros and signs", async () => {
+    await fc.assert(
+      fc.asyncProperty(opCaseShape, kinds, fc.constantFrom(...opsets), async (shape, kind, opset) => {
+        const c = opCase(shape, { flagShare: 0.4 });
+        const out = await run(c, kind, opset);
+        const keys = c.map.shape[3] ?? 0;
+        const before = c.map.data as Float32Array;
+        const after = out["map_out"]?.data as Float32Array;
+        for (let row = 0; row < after.length / keys; row++) {
+          const slice = (data: Float32Array): Float32Array => data.subarray(row * keys, (row + 1) * keys);
+          const sum = (data: Float32Array): number => data.reduce((total, x) => total + x, 0);
+          expect(Math.abs(sum(slice(after)) - sum(slice(before)))).toBeLessThan(1e-5);
+          expect(Math.min(...slice(after))).toBeGreaterThanOrEqual(0);
+        }
+        const [, heads = 0, queries = 0] = c.map.shape;
+        after.forEach((x, index) => {
+          const [j, i, b] = [
+            index % keys,
+            Math.floor(index / keys) % queries,
+            Math.floor(index / (keys * queries * heads)),
+          ];
+          const masked = Array.from(
+            { length: heads },
+            (_, h) => before[((b * heads + h) * queries + i) * keys + j],
+          ).every((a) => a === 0);
+          if (masked) expect(x).toBe(0);
+        });
+      }),
+      runs,
+    );
+  });
+
+  it("leaves unflagged, observed and switched-off samples bit-identical inside mixed batches", async () => {
+    let repairedBeside = 0;
+    await fc.assert(
+      fc.asyncProperty(opCaseShape, kinds, fc.constantFrom(...opsets), async (shape, kind, opset) => {
+        const c = opCase({ ...shape, batch: 3 }, { flagShare: 0.1 });
+        const out = await run(c, kind, opset);
+        const keys = c.map.shape[3] ?? 0;
+        const flags = out["flags_out"]?.data as Int32Array;
+        const size = c.map.data.length / 3;
+        const valueSize = c.value.data.length / 3;
+        const touched = [0, 1, 2].map(
+          (b) => (c.modes[b] ?? 0) === 2 && flags.subarray(b * keys, (b + 1) * keys).some((f) => f > 0),
+        );
+        for (let b = 0; b < 3; b++) {
+          if (touched[b]) continue;
+          if (touched.includes(true)) repairedBeside++;
+          const map = (data: Float32Array): Float32Array => data.subarray(b * size, (b + 1) * size);
+          const value = (data: Float32Array): Float32Array =>
+            data.subarray(b * valueSize, (b + 1) * valueSize);
+          expect(map(out["map_out"]?.data as Float32Array)).toEqual(map(c.map.data as Float32Array));
+          expect(value(out["value_out"]?.data as Float32Array)).toEqual(value(c.value.data as Float32Array));
+        }
+      }),
+      runs,
+    );
+    expect(repairedBeside).toBeGreaterThan(20);
+  });
+
+  it("gives a sample the same result alone and beside others", async () => {
+    await fc.assert(
+      fc.asyncProperty(opCaseShape, kinds, async (shape, kind) => {
+        const c = opCase({ ...shape, batch: 3 }, { flagShare: 0.2 });
+        fc.pre(!undecided(c, reference(c, kind).logits));
+        const together = await run(c, kind, 17);
+        const part = (t: Tensor): Tensor => {
+          const size = t.data.length / 3;
+          return { ...t, shape: [1, ...t.shape.slice(1)], data: t.data.slice(size, 2 * size) };
+        };
+        const keys = c.map.shape[3] ?? 0;
+        const alone = await run(
+          {
+            ...c,
+            map: part(c.map),
+            value: part(c.value),
+            modes: c.modes.slice(1, 2),
+            flags: c.flags.slice(keys, 2 * keys),
+          },
+          kind,
+          17,
+        );
+        for (const name of ["map_out", "value_out", "flags_out", "scores_out"]) {
+          const all = together[name]?.data as Float32Array;
+          const size = all.length / 3;
+          expectClose(alone[name]?.data as Float32Array, all.subarray(size, 2 * size), 1e-6);
+        }
+      }),
+      { ...runs, numRuns: 80 },
+    );
+  });
+
+  it("does not change with padding behind the sample", async () => {
+    await fc.assert(
+      fc.asyncProperty(opCaseShape, fc.integer({ min: 1, max: 4 }), async (shape, padding) => {
+        const c = opCase(
+          { ...shape, batch: 1, mask: "none", extraQueries: 0, ratio: true },
+          { flagShare: 0.2 },
+        );
+        fc.pre(!undecided(c, reference(c, "self").logits));
+        const padded = pad(c, padding);
+        const [short, long] = [await run(c, "self", 17), await run(padded, "self", 17)];
+        const keys = c.map.shape[3] ?? 0;
+        const flags = long["flags_out"]?.data as Int32Array;
+        expect([...flags.subarray(0, keys)]).toEqual([...(short["flags_out"]?.data as Int32Array)]);
+        const heads = c.map.shape[1] ?? 0;
+        const [narrow, wide] = [
+          short["map_out"]?.data as Float32Array,
+          long["map_out"]?.data as Float32Array,
+        ];
+        for (let h = 0; h < heads; h++) {
+          for (let i = 0; i < keys; i++) {
+            const from = (h * (keys + padding) + i) * (keys + padding);
+            const row = narrow.subarray((h * keys + i) * keys, (h * keys + i + 1) * keys);
+            expectClose(wide.subarray(from, from + keys), row, 1e-5);
+          }
+        }
+      }),
+      { ...runs, numRuns: 80 },
+    );
+  });
+});
+
+/** The same single sample with hidden keys and meaningless queries behind it. */
+function pad(c: OpCase, padding: number): OpCase {
+  const [, heads = 0, , keys = 0] = c.map.shape;
+  const depth = c.value.shape[3] ?? 0;
+  const length = keys + padding;
+  const map = new Float32Array(heads * length * length);
+  const value = new Float32Array(heads * length * depth).fill(7);
+  for (let h = 0; h < heads; h++) {
+    for (let i = 0; i < length; i++) {
+      const source = (h * keys + Math.min(i, keys - 1)) * keys;
+      map.set((c.map.data as Float32Array).subarray(source, source + keys), (h * length + i) * length);
+    }
+    value.set(
+      (c.value.data as Float32Array).subarray(h * keys * depth, (h + 1) * keys * depth),
+      h * length * depth,
+    );
+  }
+  return {
+    ...c,
+    map: { ...c.map, shape: [1, heads, length, length], data: map },
+    value: { ...c.value, shape: [1, heads, length, depth], data: value },
+    flags: Int32Array.from({ length }, (_, j) => c.flags[j] ?? 0),
+  };
+}

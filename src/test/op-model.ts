@@ -1,0 +1,59 @@
+/** A model that is nothing but one hot-fix operator, for comparing it with its plain TypeScript reference. */
+import { create } from "@bufbuild/protobuf";
+import { GraphProtoSchema, ModelProtoSchema, OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
+import { encodeModel } from "../onnx/codec.ts";
+import { DataType, int64Tensor, node, valueInfo } from "../onnx/model.ts";
+import { detectorTensorNames } from "../shared/detector-tensors.ts";
+import {
+  attentionFeaturesFunction,
+  attentionPatchFunction,
+  featureOperator,
+  hotfixDomain,
+  patchOperator,
+} from "../hotfix/op.ts";
+
+/** Bytes of a model with the operator's inputs and outputs as its own, plus features, values and visible. */
+export function opModel(opset: number, kind: "self" | "cross", site = 0): Uint8Array {
+  const inputs = ["map", "value", "mode", "flags", "scores", "repair", ...detectorTensorNames];
+  const outputs = ["map_out", "value_out", "flags_out", "scores_out", "repair_out"];
+  const types: Record<string, DataType> = {
+    mode: DataType.INT32,
+    flags: DataType.INT32,
+    repair: DataType.BOOL,
+    slot: DataType.INT64,
+    flags_out: DataType.INT32,
+    repair_out: DataType.BOOL,
+  };
+  const info = (name: string) => valueInfo(name, types[name] ?? DataType.FLOAT);
+  return encodeModel(
+    create(ModelProtoSchema, {
+      irVersion: 8n,
+      opsetImport: [
+        create(OperatorSetIdProtoSchema, { domain: "", version: BigInt(opset) }),
+        create(OperatorSetIdProtoSchema, { domain: hotfixDomain, version: 1n }),
+      ],
+      functions: [attentionPatchFunction(kind, opset), attentionFeaturesFunction(kind, opset)],
+      graph: create(GraphProtoSchema, {
+        name: "op",
+        input: inputs.map(info),
+        output: [...outputs, "features", "values", "visible"].map(info),
+        node: [
+          node(
+            patchOperator[kind],
+            inputs,
+            outputs,
+            { site: int64Tensor("", [], [site]) },
+            { domain: hotfixDomain },
+          ),
+          node(
+            featureOperator[kind],
+            ["map", "value"],
+            ["features", "values", "visible"],
+            {},
+            { domain: hotfixDomain },
+          ),
+        ],
+      }),
+    }),
+  );
+}
