@@ -1,0 +1,41 @@
+/** From the bytes of a deployed model to the same model with the hot-fix at every attention site. */
+import { findSites } from "../attention/find-sites.ts";
+import type { NearMiss } from "../attention/site.ts";
+import { decodeModel, encodeModel } from "../onnx/codec.ts";
+import { AtPatchError } from "../shared/errors.ts";
+import type { PatchedModel, TapKind } from "../shared/patched-model.ts";
+import { describeModel } from "./describe.ts";
+import { instrumentGraph } from "./instrument-graph.ts";
+
+/** The model file as it lies on disk. */
+export interface ModelFile {
+  readonly bytes: Uint8Array;
+  /** Its name inside the model folder: large weights of the patched graph refer to it. */
+  readonly name: string;
+}
+
+export interface InstrumentOptions {
+  /** Extra outputs of a `collect` build; none for serving. */
+  readonly taps?: readonly TapKind[];
+}
+
+/**
+ * Instruments a model. No I/O; `file.bytes` is not changed.
+ * @throws AtPatchError ATPATCH_BAD_MODEL, or ATPATCH_MODEL_REFUSED with the nearest miss when no site was found
+ */
+export function instrument(file: ModelFile, options: InstrumentOptions = {}): PatchedModel {
+  const model = decodeModel(file.bytes);
+  const scan = findSites(model);
+  if (scan.sites.length === 0) throw new AtPatchError("ATPATCH_MODEL_REFUSED", refusal(scan.nearMisses));
+  const description = describeModel(model, scan.sites, [file.bytes]);
+  instrumentGraph(model, scan.sites, options.taps ?? []);
+  return { description, bytes: encodeModel(model) };
+}
+
+/** One sentence on why a model without a site is refused. */
+export function refusal(nearMisses: readonly NearMiss[]): string {
+  const best = nearMisses[0];
+  return best
+    ? `no attention map that can be patched was found; the nearest miss is node "${best.node}": ${best.reason}`
+    : "no attention map that can be patched was found: the model has no softmax between two products of activations";
+}
