@@ -5,6 +5,7 @@
  *   s = conv(relu(conv(relu(conv_K(x)))))        logits [B,Tk]
  *   g_b = any_j s[b,j] ≥ τ_hi                    gate, per sample
  *   σ[b,j] = g_b ∧ s[b,j] ≥ τ_lo                 over visible columns from firstKey on
+ * Carried columns count towards k_max.
  */
 import { settingIndex, type DetectorTensorName } from "../shared/detector-tensors.ts";
 import { DataType } from "../onnx/model.ts";
@@ -134,14 +135,17 @@ function emitFlags(
   carried: Carried,
   found: { logits: string; candidate: string; opening: string; visible: string },
 ): Carried {
+  const zero = e.cast(e.int(0), DataType.INT32);
+  const unflagged = e.op("Equal", [carried.flags, zero]);
   const gated = e.op("And", [found.candidate, e.any(found.opening, [1])]);
+  const wanted = e.op("And", [gated, unflagged]);
   const visibleCount = e.reduce("ReduceSum", e.squeeze(found.visible, [1]), [1]); // [B,1]
   const share = e.op("Mul", [visibleCount, emitSetting(e, detector, "maxFlaggedShare")]);
   const most = e.op("Max", [e.op("Floor", [share]), e.float(1)]);
-  const chosen = e.op("And", [gated, e.op("Less", [emitRanks(e, gated, found.logits), most])]);
+  const taken = e.reduce("ReduceSum", e.toFloat(e.op("Not", [unflagged])), [1]);
+  const room = e.op("Sub", [most, taken]);
+  const fresh = e.op("And", [wanted, e.op("Less", [emitRanks(e, wanted, found.logits), room])]);
 
-  const zero = e.cast(e.int(0), DataType.INT32);
-  const fresh = e.op("And", [chosen, e.op("Equal", [carried.flags, zero])]);
   const number = e.cast(e.op("Add", [inputs.site, e.int(1)]), DataType.INT32);
   const flags = e.op("Where", [fresh, number, carried.flags]);
   const scores = e.op("Where", [fresh, found.logits, carried.scores]);

@@ -65,10 +65,14 @@ export function referenceLogits(
   return logits;
 }
 
-/** Columns the detector flags in one sample: gate, column threshold, at most k_max, highest logit first. */
+/**
+ * Columns the detector flags in one sample: gate, column threshold, at most k_max with the carried ones, highest logit
+ * first.
+ */
 export function referenceFlags(
   logits: readonly number[],
   visible: readonly boolean[],
+  carried: readonly boolean[],
   detector: SiteDetector,
 ): boolean[] {
   const candidates = logits
@@ -76,6 +80,10 @@ export function referenceFlags(
     .filter(({ logit, j }) => visible[j] && j >= detector.firstKey && logit >= detector.column);
   if (!candidates.some(({ logit }) => logit >= detector.gate)) return logits.map(() => false);
   const most = Math.max(1, Math.floor(visible.filter(Boolean).length * detector.maxFlaggedShare));
-  const chosen = candidates.toSorted((a, b) => b.logit - a.logit || a.j - b.j).slice(0, most);
+  const room = Math.max(0, most - carried.filter(Boolean).length);
+  const chosen = candidates
+    .filter(({ j }) => !carried[j])
+    .toSorted((a, b) => b.logit - a.logit || a.j - b.j)
+    .slice(0, room);
   return logits.map((_, j) => chosen.some((column) => column.j === j));
 }

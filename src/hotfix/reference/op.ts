@@ -63,11 +63,12 @@ export function referenceOp(inputs: OpInputs): OpOutputs {
     outputs.features.push(features);
     outputs.visible.push(visible);
     if (detector && anyObserved) {
+      const carried = Array.from({ length: keys }, (_, j) => (outputs.flags[b * keys + j] ?? 0) > 0);
       const logits = referenceLogits(features, visible, detector);
       outputs.logits.push(logits);
-      const flagged = mode > 0 ? referenceFlags(logits, visible, detector) : [];
+      const flagged = mode > 0 ? referenceFlags(logits, visible, carried, detector) : [];
       flagged.forEach((isFlagged, j) => {
-        if (!isFlagged || outputs.flags[b * keys + j] !== 0) return;
+        if (!isFlagged) return;
         outputs.flags[b * keys + j] = inputs.site + 1;
         outputs.scores[b * keys + j] = logits[j] ?? 0;
       });
