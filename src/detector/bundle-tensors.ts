@@ -148,9 +148,9 @@ function checkRanges(detector: DetectorTensors, rows: number): void {
 
 const isSwitch = { fits: (value: number) => value === 0 || value === 1, range: "0 or 1" };
 const settingRanges: Readonly<
-  Record<keyof typeof settingIndex, { fits(value: number): boolean; range: string }>
+  Record<keyof typeof settingIndex, { fits: (value: number) => boolean; range: string }>
 > = {
-  maxBenignMass: { fits: (value) => value >= 0 && value < 1, range: "a share from 0 to below 1" },
+  maxBenignMass: { fits: (value) => value > 0 && value < 1, range: "a share above 0 and below 1" },
   maxFlaggedShare: { fits: (value) => value > 0 && value <= 1, range: "a share above 0 and up to 1" },
   firstKey: {
     fits: (value) => Number.isInteger(value) && value >= 0 && value <= maxExtent,

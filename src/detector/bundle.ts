@@ -22,7 +22,7 @@ export interface BundleMetadata {
   readonly features: "attention" | "value" | "attention+value";
   readonly kernel: 1 | 3;
   readonly reference: "benign" | "attention-only" | "zero";
-  /** Key positions the reference is bound to, or null when it fits any length. */
+  /** Key positions the reference is bound to (of the widest site), or null when it fits any length. */
   readonly keys: number | null;
   readonly thresholds: readonly { readonly site: number; readonly gate: number; readonly column: number }[];
   /** Who made it: tool version, time (`createdAt`, ISO 8601), seed, debug set digest, options. */

@@ -1,11 +1,12 @@
 /** The detectors of one model at run time: which one requests get, under which policy, and how that changes. */
-import { AtPatchError, messageOf } from "../shared/errors.ts";
+import { AtPatchError } from "../shared/errors.ts";
 import type { Lease } from "../shared/lease.ts";
 import type { PatchDescription } from "../shared/patched-model.ts";
 import { checkFits, parseBundle, type BundleMetadata } from "./bundle.ts";
-import type { ControlAction, ControlEntry, ControlState } from "./control-log.ts";
+import type { ControlAction, ControlEntry } from "./control-log.ts";
+import { ControlLedger } from "./ledger.ts";
 import { Mutex } from "./mutex.ts";
-import { applyPolicy, defaultPolicy } from "./policy.ts";
+import { applyPolicy } from "./policy.ts";
 import { PublishedDetectors, type DetectorHost } from "./published.ts";
 import type {
   Change,
@@ -30,27 +31,22 @@ export class DetectorRegistry {
   readonly #store: DetectorStore;
   readonly #description: PatchDescription;
   readonly #host: DetectorHost;
-  readonly #clock: () => Date;
   readonly #warn: (message: string) => void;
   readonly #published: PublishedDetectors;
+  readonly #ledger: ControlLedger;
   readonly #changes = new Mutex();
-  readonly #listeners = new Set<(event: RegistryEvent) => void>();
-  #revision: number;
-  #state: ControlState;
-  /** Holds of the state itself on the active and the previous detector. */
+  /** Holds on the detectors that the state names as active and previous. */
   #active: Lease<BundleMetadata> | null = null;
   #previous: Lease<BundleMetadata> | null = null;
 
-  private constructor(options: RegistryOptions, last: ControlEntry | null) {
+  private constructor(options: RegistryOptions, ledger: ControlLedger) {
     this.model = options.model;
     this.#store = options.store;
     this.#description = options.description;
     this.#host = options.host;
-    this.#clock = options.clock ?? (() => new Date());
     this.#warn = options.warn ?? (() => {});
     this.#published = new PublishedDetectors(options.host, this.#warn);
-    this.#revision = last?.revision ?? 0;
-    this.#state = last?.after ?? { active: null, previous: null, policy: options.policy ?? defaultPolicy };
+    this.#ledger = ledger;
   }
 
   /**
@@ -59,20 +55,20 @@ export class DetectorRegistry {
    *   a model is never served without the detector it was last told to use
    */
   static async open(options: RegistryOptions): Promise<DetectorRegistry> {
-    const registry = new DetectorRegistry(options, await options.store.last());
-    const { active } = registry.#state;
+    const registry = new DetectorRegistry(options, await ControlLedger.open(options));
+    const { active } = registry.#ledger.state;
     if (active !== null) registry.#active = await registry.#hold(active);
     return registry;
   }
 
   snapshot(): RegistrySnapshot {
-    return { model: this.model, revision: this.#revision, ...this.#state };
+    return { model: this.model, revision: this.#ledger.revision, ...this.#ledger.state };
   }
 
   /** What a request that starts now runs with; it must be released when the request has ended. */
   lease(): Lease<DetectorLease> {
-    const { active: detector, policy } = this.#state;
-    const revision = this.#revision;
+    const { revision, state } = this.#ledger;
+    const { active: detector, policy } = state;
     if (detector === null || this.#active === null) {
       return { value: { detector: null, bundle: null, policy, revision }, release: () => {} };
     }
@@ -104,7 +100,7 @@ export class DetectorRegistry {
   activate(id: string | null, change: Change): Promise<RegistrySnapshot> {
     return this.#changes.run(async () => {
       this.#checkRevision(change);
-      if (id !== this.#state.active) await this.#switchTo(id, "activated", change);
+      if (id !== this.#ledger.state.active) await this.#switchTo(id, "activated", change);
       return this.snapshot();
     });
   }
@@ -116,7 +112,7 @@ export class DetectorRegistry {
   rollback(change: Change): Promise<RegistrySnapshot> {
     return this.#changes.run(async () => {
       this.#checkRevision(change);
-      const { previous } = this.#state;
+      const { previous } = this.#ledger.state;
       if (previous === null) {
         throw new AtPatchError("ATPATCH_CONFLICT", "there is no previously active detector to go back to");
       }
@@ -132,9 +128,9 @@ export class DetectorRegistry {
   setPolicy(patch: unknown, change: Change): Promise<RegistrySnapshot> {
     return this.#changes.run(async () => {
       this.#checkRevision(change);
-      const policy = applyPolicy(this.#state.policy, patch);
-      if (JSON.stringify(policy) !== JSON.stringify(this.#state.policy)) {
-        await this.#commit("policy", null, { ...this.#state, policy }, change);
+      const policy = applyPolicy(this.#ledger.state.policy, patch);
+      if (JSON.stringify(policy) !== JSON.stringify(this.#ledger.state.policy)) {
+        await this.#ledger.commit("policy", null, { ...this.#ledger.state, policy }, change);
       }
       return this.snapshot();
     });
@@ -148,13 +144,13 @@ export class DetectorRegistry {
     return this.#changes.run(async () => {
       this.#checkRevision(change);
       await this.#find(id);
-      if (id === this.#state.active) {
+      if (id === this.#ledger.state.active) {
         throw new AtPatchError("ATPATCH_CONFLICT", `detector ${id} is active; activate another one first`);
       }
-      const isPrevious = id === this.#state.previous;
+      const isPrevious = id === this.#ledger.state.previous;
       // The log goes first: a crash in between leaves a file too many, never a state that names a missing one.
-      const after = isPrevious ? { ...this.#state, previous: null } : this.#state;
-      await this.#commit("removed", id, after, change, () => {
+      const after = isPrevious ? { ...this.#ledger.state, previous: null } : this.#ledger.state;
+      await this.#ledger.commit("removed", id, after, change, () => {
         if (!isPrevious) return;
         this.#previous?.release();
         this.#previous = null;
@@ -190,15 +186,14 @@ export class DetectorRegistry {
 
   /** Tells `listener` about every change from now on, after it became visible. Returns how to stop that. */
   subscribe(listener: (event: RegistryEvent) => void): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
+    return this.#ledger.subscribe(listener);
   }
 
   async #put(id: string, bytes: Uint8Array, change: Change): Promise<boolean> {
     const { created } = await this.#store.put(bytes);
     if (!created) return false;
     try {
-      await this.#commit("uploaded", id, this.#state, change);
+      await this.#ledger.commit("uploaded", id, this.#ledger.state, change);
     } catch (error) {
       await this.#store.delete(id).catch(() => this.#warn(`detector ${id} is stored, but not in the log`));
       throw error;
@@ -207,11 +202,13 @@ export class DetectorRegistry {
   }
 
   async #switchTo(id: string | null, action: ControlAction, change: Change): Promise<void> {
+    // Published is not enough: an upload publishes a detector for its self-test before it is stored.
+    if (id !== null) await this.#find(id);
     // Every worker has the detector before the first request can get it.
     const next = id === null ? null : await this.#hold(id);
-    const after = { ...this.#state, active: id, previous: this.#state.active };
+    const after = { ...this.#ledger.state, active: id, previous: this.#ledger.state.active };
     try {
-      await this.#commit(action, id, after, change, () => {
+      await this.#ledger.commit(action, id, after, change, () => {
         this.#previous?.release();
         this.#previous = this.#active;
         this.#active = next;
@@ -219,39 +216,6 @@ export class DetectorRegistry {
     } catch (error) {
       next?.release();
       throw error;
-    }
-  }
-
-  /** Makes a change durable, then visible: `apply` and the new state take effect in the same turn. */
-  async #commit(
-    action: ControlAction,
-    detector: string | null,
-    after: ControlState,
-    { actor, reason }: Change,
-    apply?: () => void,
-  ): Promise<void> {
-    const before = this.#state;
-    const revision = after === before ? this.#revision : this.#revision + 1;
-    const at = this.#clock().toISOString();
-    const entry = await this.#store.append({
-      revision,
-      at,
-      actor,
-      action,
-      detector,
-      reason: reason ?? null,
-      before,
-      after,
-    });
-    apply?.();
-    this.#state = after;
-    this.#revision = revision;
-    for (const listener of this.#listeners) {
-      try {
-        listener({ model: this.model, entry });
-      } catch (error) {
-        this.#warn(`a listener to the detectors of ${this.model} failed: ${messageOf(error)}`);
-      }
     }
   }
 
@@ -265,10 +229,10 @@ export class DetectorRegistry {
   }
 
   #checkRevision({ ifMatch }: Change): void {
-    if (ifMatch === undefined || ifMatch === this.#revision) return;
+    if (ifMatch === undefined || ifMatch === this.#ledger.revision) return;
     throw new AtPatchError(
       "ATPATCH_REVISION_MISMATCH",
-      `model ${this.model} is at revision ${this.#revision}, not ${ifMatch}: somebody else changed it first`,
+      `model ${this.model} is at revision ${this.#ledger.revision}, not ${ifMatch}: somebody else changed it first`,
     );
   }
 
@@ -279,7 +243,7 @@ export class DetectorRegistry {
   }
 
   #roleOf(id: string): DetectorInfo["role"] {
-    if (id === this.#state.active) return "active";
-    return id === this.#state.previous ? "previous" : null;
+    if (id === this.#ledger.state.active) return "active";
+    return id === this.#ledger.state.previous ? "previous" : null;
   }
 }

@@ -58,3 +58,12 @@ export function unknownDetector(id: string): AtPatchError {
       : 'detector: expected an id, "sha256-" and 64 hex digits',
   );
 }
+
+/** Sequence numbers that a query covers: `from` up to, not including, `to`. */
+export function pageOf(
+  { limit = 100, before = Infinity }: HistoryQuery,
+  length: number,
+): { from: number; to: number } {
+  const to = Math.max(0, Math.min(before, length));
+  return { from: Math.max(0, to - limit), to };
+}
