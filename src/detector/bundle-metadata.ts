@@ -20,7 +20,7 @@ export const bundleMetadataSchema = Type.Object(
     sites: Type.Integer({ minimum: 1, maximum: maxSites }),
     detectionSites: Type.Array(site),
     features: Type.Enum(["attention", "value", "attention+value"]),
-    kernel: Type.Union([Type.Literal(1), Type.Literal(3)]),
+    kernel: Type.Enum([1, 3]),
     reference: Type.Enum(["benign", "attention-only", "zero"]),
     keys: Type.Union([Type.Null(), Type.Integer({ minimum: 1, maximum: maxExtent })]),
     thresholds: Type.Array(Type.Object({ site, gate: Type.Number(), column: Type.Number() }, closed)),
@@ -46,16 +46,9 @@ export function parseBundleMetadata(text: string | undefined): BundleMetadata {
   return checkBundleMetadata(document);
 }
 
-/**
- * Checks a document; what it says about the tensors is checked in `bundle-tensors.ts`.
- * @throws AtPatchError ATPATCH_BAD_BUNDLE naming the field
- */
-export function checkBundleMetadata(document: unknown): BundleMetadata {
-  if (!Value.Check(bundleMetadataSchema, document)) {
-    const first = Value.Errors(bundleMetadataSchema, document)[0];
-    const field = first?.instancePath.slice(1).replaceAll("/", ".") ?? "";
-    throw bad(`${field ? `${field}: ` : ""}${first?.message ?? "it does not fit the schema"}`);
-  }
+/** What the document says about the tensors is checked with them. */
+function checkBundleMetadata(document: unknown): BundleMetadata {
+  if (!Value.Check(bundleMetadataSchema, document)) throw bad(firstFault(document));
   for (const field of ["detectionSites", "thresholds"] as const) {
     const sites = document[field].map((entry) => (typeof entry === "number" ? entry : entry.site));
     if (sites.some((index, position) => index <= (sites[position - 1] ?? -1) || index >= document.sites)) {
@@ -69,6 +62,17 @@ export function checkBundleMetadata(document: unknown): BundleMetadata {
     throw bad(`thresholds: expected one entry for each of the detection sites [${detecting}]`);
   }
   return document;
+}
+
+function firstFault(document: unknown): string {
+  const fault = Value.Errors(bundleMetadataSchema, document)[0];
+  if (!fault) return "it does not fit the schema";
+  const field = fault.instancePath.slice(1).replaceAll("/", ".");
+  const place = field ? `${field}: ` : "";
+  if (fault.keyword === "boolean") return `${place}there is no such field`;
+  if (fault.keyword === "enum") return `${place}expected one of ${fault.params.allowedValues.join(", ")}`;
+  if (fault.keyword === "const") return `${place}expected ${String(fault.params.allowedValue)}`;
+  return place + fault.message;
 }
 
 function bad(message: string): AtPatchError {

@@ -4,7 +4,7 @@ import { sha256 } from "../shared/digest.ts";
 import { AtPatchError, messageOf } from "../shared/errors.ts";
 import type { PatchDescription } from "../shared/patched-model.ts";
 import { readSafetensors, writeSafetensors, type Safetensors } from "../shared/safetensors.ts";
-import { checkBundleMetadata, parseBundleMetadata } from "./bundle-metadata.ts";
+import { parseBundleMetadata } from "./bundle-metadata.ts";
 import { checkDetectorTensors } from "./bundle-tensors.ts";
 
 /** Most bytes of a bundle: 64 MiB, enough for a full reference of a base-sized vision transformer. */
@@ -49,8 +49,9 @@ export function bundleId(bytes: Uint8Array): string {
  */
 export function encodeBundle(metadata: BundleMetadata, tensors: DetectorTensors): Uint8Array {
   const named = new Map(detectorTensorNames.map((name) => [name, tensors[name]]));
-  checkAgreement(checkBundleMetadata(metadata), checkDetectorTensors(named));
-  const bytes = asBundleFault(() => writeSafetensors(named, { atpatch: JSON.stringify(metadata) }));
+  const atpatch = JSON.stringify(metadata);
+  checkAgreement(parseBundleMetadata(atpatch), checkDetectorTensors(named));
+  const bytes = asBundleFault(() => writeSafetensors(named, { atpatch }));
   checkSize(bytes);
   return bytes;
 }
