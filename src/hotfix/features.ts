@@ -4,10 +4,10 @@
  * With Ā the mean of A over heads, q the weight of a visible query (Σq = 1), u the uniform mass (mean over queries of
  * 1 / number of keys that query sees) and ε = 1e-6, key column j has the features φ:
  *   0  log of its mean mass over u                     1  log of its largest mass over u
- *   2  standard deviation over queries / mean mass     3  log of its mass in the pooled row (query 0) over u
- *   4  log of the largest per-head mean mass over u    5  share of queries whose largest key it is (ties count for each)
- *   6  z-score of its mean mass within the sample      7  log of the largest per-head pooled-row mass over u
- *   8, 9, 10  first visible / last visible / other visible position
+ *   2  log of its mass in the pooled row (query 0) over u
+ *   3  log of the largest per-head mean mass over u    4  log of the largest per-head pooled-row mass over u
+ *   5  standard deviation over queries / mean mass     6  share of queries whose largest key it is (ties count for each)
+ *   7  z-score of its mean mass within the sample      8, 9, 10  first visible / last visible / other visible position
  * All are reductions over the sample's own visible queries: batch composition and padding do not enter.
  */
 import { DataType } from "../onnx/model.ts";
@@ -40,9 +40,6 @@ export function emitFeatures(e: Emitter, map: string, value: string, selfAttenti
 
   const keysSeen = e.op("Max", [e.reduce("ReduceSum", seen, [2]), e.float(1)]); // [B,Tq,1]
   const uniform = e.op("MatMul", [weightRow, e.op("Reciprocal", [keysSeen])]); // [B,1,1]
-  const denominator = e.op("Add", [uniform, e.float(epsilon)]);
-  const logRatio = (mass: string): string =>
-    e.op("Log", [e.op("Div", [e.op("Add", [mass, e.float(epsilon)]), denominator])]);
 
   const headMass = e.op("MatMul", [e.unsqueeze(weightRow, [1]), map]); // [B,H,1,Tk]
   const mass = e.reduce("ReduceMean", headMass, [1], false); // [B,1,Tk]
@@ -56,20 +53,25 @@ export function emitFeatures(e: Emitter, map: string, value: string, selfAttenti
   const isLargest = e.toFloat(e.atLeast(headMean, rowLargest));
   const pooledHeads = e.take(map, e.int([1]), [2]); // [B,H,1,Tk]
 
-  const position = emitPositions(e, visible);
-  const attention = e.op(
+  const masses = e.op(
     "Concat",
     [
-      logRatio(mass),
-      logRatio(largest),
-      spread,
-      logRatio(pooled),
-      logRatio(e.reduce("ReduceMax", headMass, [1], false)),
-      e.op("MatMul", [weightRow, isLargest]),
-      emitZScore(e, mass, visible),
-      logRatio(e.reduce("ReduceMax", pooledHeads, [1], false)),
-      ...emitPlaces(e, position, visible),
+      mass,
+      largest,
+      pooled,
+      e.reduce("ReduceMax", headMass, [1], false),
+      e.reduce("ReduceMax", pooledHeads, [1], false),
     ],
+    { axis: 1 },
+  );
+  const positive = e.op("Add", [masses, e.float(epsilon)]);
+  const logRatios = e.op("Log", [e.op("Div", [positive, e.op("Add", [uniform, e.float(epsilon)])])]);
+
+  const position = emitPositions(e, visible);
+  const share = e.op("MatMul", [weightRow, isLargest]);
+  const attention = e.op(
+    "Concat",
+    [logRatios, spread, share, emitZScore(e, mass, visible), ...emitPlaces(e, position, visible)],
     { axis: 1 },
   );
   const tokens = e.op("Reshape", [e.transpose(value, [0, 2, 1, 3]), e.int([0, 0, -1])]); // [B,Tk,Hv·d]
