@@ -7,8 +7,8 @@ import type { PatchDescription, SiteDescription } from "../shared/patched-model.
 
 /** Plain data about a site. */
 export function describeSite(site: AttentionSite): SiteDescription {
-  const { index, layer, kind, form, rank, dims, heads, where, axis, node, mask } = site;
-  return { index, layer, kind, form, rank, dims, heads, where, axis, node, mask };
+  const { index, layer, kind, form, rank, dims, heads, keys, where, axis, node, mask } = site;
+  return { index, layer, kind, form, rank, dims, heads, keys, where, axis, node, mask };
 }
 
 /**

@@ -9,6 +9,8 @@ export interface SiteDescription {
   readonly rank: number;
   readonly dims: string;
   readonly heads: number | null;
+  /** Key positions Tk, when the graph fixes them. */
+  readonly keys?: number | null;
   readonly where: string;
   /** Key axis: sites with the same number see the same tokens. */
   readonly axis: number;
