@@ -1,0 +1,64 @@
+/** The HTTP front end as a value: it never listens, and every option of the framework is set here. */
+import fastify, { type FastifyBaseLogger, type FastifyError } from "fastify";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import { installPrincipal } from "./auth.ts";
+import { installJsonBody } from "./body.ts";
+import { installDrain } from "./drain.ts";
+import { installErrors, sendError } from "./errors.ts";
+import { installObservation } from "./observe.ts";
+import { installOpenApi } from "./openapi.ts";
+import { installRequestId, requestId } from "./request-id.ts";
+import { adminRoutes } from "./routes/admin.ts";
+import { inferRoutes } from "./routes/infer.ts";
+import { metricsRoutes } from "./routes/metrics.ts";
+import { oipRoutes } from "./routes/oip.ts";
+import { predictRoutes } from "./routes/predict.ts";
+import type { App, Services } from "./services.ts";
+import { installValidation } from "./validation.ts";
+
+export interface AppOptions {
+  /** Version of the server, as metadata and API description tell it. */
+  readonly version: string;
+  /** Largest request body in bytes. */
+  readonly bodyLimit: number;
+  readonly logger?: FastifyBaseLogger;
+}
+
+/** Longest time a client may take to send a request, in milliseconds. */
+const requestTimeout = 120_000;
+
+export async function buildApp(services: Services, options: AppOptions): Promise<App> {
+  const app: App = fastify({
+    ...(options.logger && { loggerInstance: options.logger }),
+    disableRequestLogging: true,
+    bodyLimit: options.bodyLimit,
+    requestTimeout,
+    // Longer than the idle time of common load balancers, so that they hang up first.
+    keepAliveTimeout: 72_000,
+    forceCloseConnections: "idle",
+    // Answered by installDrain, with our own body.
+    return503OnClosing: false,
+    genReqId: requestId,
+    requestIdHeader: false,
+    requestIdLogLabel: "request",
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 256 },
+    frameworkErrors: (error: FastifyError, request, reply) => void sendError(error, request, reply),
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  installErrors(app);
+  installValidation(app);
+  installJsonBody(app);
+  installRequestId(app);
+  installObservation(app, services.metrics);
+  installDrain(app, services.health);
+  installPrincipal(app, services.tokens);
+  await installOpenApi(app, options.version);
+
+  await app.register(predictRoutes(services));
+  await app.register(oipRoutes(services, options.version));
+  await app.register(inferRoutes(services));
+  await app.register(adminRoutes(services), { prefix: "/admin" });
+  await app.register(metricsRoutes(services));
+  app.get("/", { schema: { hide: true } }, async (_request, reply) => reply.redirect("/docs"));
+  return app;
+}

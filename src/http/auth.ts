@@ -1,0 +1,44 @@
+/** Bearer tokens: who asks, and whether a route may be used. */
+import type { FastifyRequest } from "fastify";
+import { AtPatchError } from "../shared/errors.ts";
+import { allows, type TokenTable } from "../service/tokens.ts";
+import type { App } from "./services.ts";
+
+const bearer = /^Bearer +([\x21-\x7e]{1,512})$/i;
+
+/** Notes for every request whose token it carries. Nothing is refused here. */
+export function installPrincipal(app: App, tokens: TokenTable): void {
+  app.decorateRequest("principal", null);
+  app.addHook("onRequest", async (request) => {
+    const token = bearer.exec(request.headers.authorization ?? "")?.[1];
+    if (token !== undefined) request.principal = tokens.find(token);
+  });
+}
+
+/**
+ * Guards every route of a plugin scope by the scope its `config` names.
+ * @throws Error at start when a route names none
+ */
+export function guardScope(app: App): void {
+  app.addHook("onRoute", ({ url, config }) => {
+    if (config?.scope === undefined) throw new Error(`route ${url} names no scope`);
+  });
+  app.addHook("onRequest", async (request) => authorize(request));
+}
+
+/** @throws AtPatchError ATPATCH_UNAUTHENTICATED, ATPATCH_FORBIDDEN */
+function authorize(request: FastifyRequest): void {
+  const { scope } = request.routeOptions.config;
+  // A path that is no route: the answer is that there is none.
+  if (scope === undefined) return;
+  if (request.principal === null) {
+    const given = request.headers.authorization !== undefined;
+    const what = given
+      ? "the token is not known"
+      : "a bearer token is needed (authorization: Bearer <token>)";
+    throw new AtPatchError("ATPATCH_UNAUTHENTICATED", what);
+  }
+  if (!allows(request.principal, scope)) {
+    throw new AtPatchError("ATPATCH_FORBIDDEN", `token "${request.principal.name}" lacks the scope ${scope}`);
+  }
+}

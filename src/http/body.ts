@@ -1,0 +1,43 @@
+/** How bodies are read: JSON with errors people understand, and bytes for detector bundles. */
+import { AtPatchError, messageOf } from "../shared/errors.ts";
+import type { App } from "./services.ts";
+
+/** Reads `application/json` everywhere. */
+export function installJsonBody(app: App): void {
+  const parse = app.getDefaultJsonParser("error", "error");
+  app.removeContentTypeParser(["application/json", "text/plain"]);
+  app.addContentTypeParser<string>("application/json", { parseAs: "string" }, (request, body, done) => {
+    void parse(request, body, (error, value) => {
+      if (error === null) return done(null, value);
+      return done(body === "" ? error : notJson(body, error), undefined);
+    });
+  });
+}
+
+/** A route scope in which a body without a content type is read as JSON: some inference clients send none. */
+export function assumeJson(app: App): void {
+  app.addHook("onRequest", async (request) => {
+    request.raw.headers["content-type"] ??= "application/json";
+  });
+}
+
+/** A route scope that takes raw bytes. */
+export function acceptBytes(app: App): void {
+  app.addContentTypeParser<Buffer>(
+    "application/octet-stream",
+    { parseAs: "buffer" },
+    (_request, body, done) => {
+      done(null, body);
+    },
+  );
+}
+
+function notJson(body: string, error: unknown): AtPatchError {
+  const word = /(?<=[\s,:[])-?(?:NaN|Infinity)(?=[\s,\]}])/.exec(body)?.[0];
+  const why =
+    word === undefined
+      ? // The parser quotes the body; only its first words are kept.
+        messageOf(error).replace(/,? \.*".*$/s, "")
+      : `it holds ${word}, and JSON has no such number`;
+  return new AtPatchError("ATPATCH_BAD_INPUT", `the body is not JSON: ${why}`);
+}

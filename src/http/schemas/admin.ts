@@ -1,0 +1,106 @@
+/** Objects of the admin interface. */
+import { Type } from "typebox";
+import { policySchema } from "../../detector/policy.ts";
+import { detectorId, modelParams, nullable } from "./common.ts";
+
+const document = Type.Record(Type.String(), Type.Unknown());
+
+const state = {
+  active: nullable(detectorId),
+  previous: nullable(detectorId),
+  policy: policySchema,
+};
+
+/** What answers to every change. */
+export const snapshot = Type.Object({ model: Type.String(), revision: Type.Integer(), ...state });
+
+const site = Type.Object({
+  index: Type.Integer(),
+  layer: Type.Integer(),
+  kind: Type.Enum(["self", "cross"]),
+  form: Type.String(),
+  rank: Type.Integer(),
+  dims: Type.String(),
+  heads: nullable(Type.Integer()),
+  where: Type.String(),
+  axis: Type.Integer(),
+  node: Type.String(),
+  mask: Type.String(),
+});
+
+export const modelState = Type.Object({
+  ...snapshot.properties,
+  task: Type.String(),
+  labels: Type.Array(Type.String()),
+  ready: Type.Boolean(),
+  queued: Type.Integer(),
+  fingerprint: Type.String(),
+  sites: Type.Array(site),
+  counters: Type.Object({ requests: Type.Integer(), samples: Type.Integer(), triggered: Type.Integer() }),
+});
+
+export const modelStates = Type.Object({ models: Type.Array(modelState) });
+
+export const detectorParams = Type.Object({ ...modelParams.properties, id: Type.String() });
+
+const stored = {
+  id: detectorId,
+  size: Type.Integer({ description: "Bytes." }),
+  uploadedAt: Type.String(),
+  role: nullable(Type.Enum(["active", "previous"])),
+};
+
+export const detectorList = Type.Object({ detectors: Type.Array(Type.Object(stored)) });
+export const detectorDescription = Type.Object({ ...stored, metadata: document });
+export const uploaded = Type.Object({ id: detectorId, report: document });
+
+export const bundleContent = Type.Unsafe<Buffer>({ type: "string", format: "binary" });
+export const removed = Type.Unsafe<undefined>({ type: "null", description: "Removed." });
+
+const reason = Type.Optional(
+  nullable(Type.String({ maxLength: 500, description: "Why; kept in the history." })),
+);
+
+export const activateBody = Type.Object(
+  { detector: nullable(Type.String({ description: "Id of a stored detector, or null for none." })), reason },
+  { additionalProperties: false },
+);
+export const rollbackBody = Type.Object({ reason }, { additionalProperties: false });
+
+/** The registry checks the fields, all at once. */
+export const policyBody = Type.Object({
+  mode: Type.Optional(Type.Unknown({ description: "off, observe or enforce" })),
+  onError: Type.Optional(Type.Unknown({ description: "open or closed" })),
+  reason,
+});
+
+export const revisionHeaders = Type.Object({
+  "if-match": Type.Optional(
+    Type.String({ description: "Revision the caller has seen; 412 when it has moved on." }),
+  ),
+});
+
+export const historyQuery = Type.Object(
+  {
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+    before: Type.Optional(Type.Integer({ minimum: 0, description: "Only entries with a smaller sequence." })),
+  },
+  { additionalProperties: false },
+);
+
+export const history = Type.Object({
+  entries: Type.Array(
+    Type.Object({
+      sequence: Type.Integer(),
+      revision: Type.Integer(),
+      at: Type.String(),
+      actor: Type.String(),
+      action: Type.String(),
+      detector: nullable(detectorId),
+      reason: nullable(Type.String()),
+      before: Type.Object(state),
+      after: Type.Object(state),
+      parent: nullable(Type.String()),
+    }),
+  ),
+});

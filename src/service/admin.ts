@@ -1,0 +1,128 @@
+/** Everything operators do with detectors and policy, free of HTTP. */
+import type {
+  Change,
+  DetectorDescription,
+  DetectorInfo,
+  RegistryEvent,
+  RegistrySnapshot,
+  UploadResult,
+} from "../detector/registry.ts";
+import type { ControlEntry } from "../detector/control-log.ts";
+import type { HistoryQuery } from "../detector/store.ts";
+import type { SiteDescription } from "../shared/patched-model.ts";
+import type { TaskKind } from "../tasks/task.ts";
+import type { Totals } from "./counters.ts";
+import type { ModelTable, ServedModel } from "./models.ts";
+import type { ServiceObserver } from "./observer.ts";
+import { stopwatch } from "./timings.ts";
+
+/** A model as operators see it. */
+export interface ModelState extends RegistrySnapshot {
+  readonly task: TaskKind;
+  readonly labels: readonly string[];
+  readonly ready: boolean;
+  readonly queued: number;
+  readonly fingerprint: string;
+  readonly sites: readonly SiteDescription[];
+  readonly counters: Totals;
+}
+
+export class AdminService {
+  readonly #models: ModelTable;
+  readonly #observer: ServiceObserver;
+
+  constructor(models: ModelTable, observer: ServiceObserver) {
+    this.#models = models;
+    this.#observer = observer;
+  }
+
+  models(): ModelState[] {
+    return this.#models.all().map(stateOf);
+  }
+
+  /** @throws AtPatchError ATPATCH_UNKNOWN_MODEL, like every method below */
+  model(name: string): ModelState {
+    return stateOf(this.#models.get(name));
+  }
+
+  /** @throws AtPatchError ATPATCH_BAD_BUNDLE, ATPATCH_BUNDLE_MISMATCH, ATPATCH_SELF_TEST; nothing is stored then */
+  upload(name: string, bundle: Uint8Array, change: Change): Promise<UploadResult> {
+    return this.#models.get(name).registry.upload(bundle, change);
+  }
+
+  detectors(name: string): Promise<DetectorInfo[]> {
+    return this.#models.get(name).registry.list();
+  }
+
+  /** @throws AtPatchError ATPATCH_UNKNOWN_DETECTOR */
+  detector(name: string, id: string): Promise<DetectorDescription> {
+    return this.#models.get(name).registry.describe(id);
+  }
+
+  /** @throws AtPatchError ATPATCH_UNKNOWN_DETECTOR */
+  content(name: string, id: string): Promise<Uint8Array> {
+    return this.#models.get(name).registry.content(id);
+  }
+
+  /** @throws AtPatchError ATPATCH_UNKNOWN_DETECTOR, ATPATCH_CONFLICT while it is in use */
+  remove(name: string, id: string, change: Change): Promise<void> {
+    return this.#models.get(name).registry.remove(id, change);
+  }
+
+  /** @throws AtPatchError ATPATCH_UNKNOWN_DETECTOR, ATPATCH_REVISION_MISMATCH */
+  activate(name: string, id: string | null, change: Change): Promise<RegistrySnapshot> {
+    return this.#swap(name, (model) => model.registry.activate(id, change));
+  }
+
+  /** @throws AtPatchError ATPATCH_CONFLICT without a detector to go back to, ATPATCH_REVISION_MISMATCH */
+  rollback(name: string, change: Change): Promise<RegistrySnapshot> {
+    return this.#swap(name, (model) => model.registry.rollback(change));
+  }
+
+  /** @throws AtPatchError ATPATCH_BAD_INPUT naming the field, ATPATCH_REVISION_MISMATCH */
+  setPolicy(name: string, patch: unknown, change: Change): Promise<RegistrySnapshot> {
+    return this.#models.get(name).registry.setPolicy(patch, change);
+  }
+
+  history(name: string, query: HistoryQuery): Promise<ControlEntry[]> {
+    return this.#models.get(name).registry.history(query);
+  }
+
+  /** Tells `listener` about every change of every model from now on. Returns how to stop that. */
+  subscribe(listener: (event: RegistryEvent) => void): () => void {
+    const stops = this.#models.all().map((model) => model.registry.subscribe(listener));
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }
+
+  async #swap(
+    name: string,
+    act: (model: ServedModel) => Promise<RegistrySnapshot>,
+  ): Promise<RegistrySnapshot> {
+    const model = this.#models.get(name);
+    const elapsed = stopwatch();
+    try {
+      const snapshot = await act(model);
+      this.#observer.swapped(name, "ok", elapsed());
+      return snapshot;
+    } catch (error) {
+      this.#observer.swapped(name, "failed", elapsed());
+      throw error;
+    }
+  }
+}
+
+function stateOf(model: ServedModel): ModelState {
+  const { description } = model.engine;
+  return {
+    ...model.registry.snapshot(),
+    task: model.task.kind,
+    labels: model.task.labels,
+    ready: model.engine.ready,
+    queued: model.engine.queued,
+    fingerprint: description.fingerprint,
+    sites: description.sites,
+    counters: model.counters.totals,
+  };
+}

@@ -1,0 +1,48 @@
+/** How much attention the key columns of a sample get, before and after the patch. */
+import { hotfixNames, type SiteDescription } from "../shared/patched-model.ts";
+import { float32, type Tensor } from "../shared/tensor.ts";
+
+/** Mean attention per column of one site: the mean over heads and over the queries that are no padding. */
+export interface AttentionMass {
+  readonly site: number;
+  /** float32 [B, Tk]; a row sums to 1. */
+  readonly before: Tensor;
+  readonly after: Tensor;
+}
+
+/** The masses at every site, from the outputs of a run with taps. */
+export function attentionMasses(
+  sites: readonly SiteDescription[],
+  outputs: Readonly<Record<string, Tensor>>,
+): AttentionMass[] {
+  return sites.map(({ index, kind }) => {
+    const visible = outputs[hotfixNames.tap("visible", index)]!;
+    const mass = (tap: "map" | "patched"): Tensor =>
+      columnMass(outputs[hotfixNames.tap(tap, index)]!, kind === "self" ? visible : null);
+    return { site: index, before: mass("map"), after: mass("patched") };
+  });
+}
+
+/**
+ * @param map float32 [B, H, Tq, Tk]
+ * @param visible float32 [B, Tk] when queries and keys are the same tokens: hidden ones do not count as queries
+ */
+function columnMass(map: Tensor, visible: Tensor | null): Tensor {
+  const [batch, heads, queries, keys] = map.shape as [number, number, number, number];
+  const mass = new Float32Array(batch * keys);
+  for (let sample = 0; sample < batch; sample += 1) {
+    const counts = (query: number): boolean =>
+      visible === null || queries !== keys || visible.data[sample * keys + query]! > 0;
+    const counted = Array.from({ length: queries }, (_, query) => query).filter(counts);
+    const weight = 1 / Math.max(1, heads * counted.length);
+    for (let head = 0; head < heads; head += 1) {
+      for (const query of counted) {
+        const row = ((sample * heads + head) * queries + query) * keys;
+        for (let key = 0; key < keys; key += 1) {
+          mass[sample * keys + key]! += Number(map.data[row + key]!) * weight;
+        }
+      }
+    }
+  }
+  return float32([batch, keys], mass);
+}

@@ -1,0 +1,69 @@
+/** The models a server answers for. */
+import type { DetectorRegistry } from "../detector/registry.ts";
+import type { InferenceEngine } from "../engine/engine.ts";
+import { AtPatchError } from "../shared/errors.ts";
+import type { Task } from "../tasks/task.ts";
+import type { ModelCounters } from "./counters.ts";
+import type { Explainer } from "./explainer.ts";
+
+/** A model with everything that answers for it. */
+export interface ServedModel {
+  readonly name: string;
+  /** Its only version. */
+  readonly version: string;
+  readonly task: Task;
+  readonly engine: InferenceEngine;
+  readonly registry: DetectorRegistry;
+  readonly explainer: Explainer;
+  readonly counters: ModelCounters;
+  /** Most samples one request may carry. */
+  readonly maxInstances: number;
+  /** Longest time from the arrival of a request to its answer. */
+  readonly deadlineMs: number;
+}
+
+/** Models by name. */
+export class ModelTable {
+  readonly #models: ReadonlyMap<string, ServedModel>;
+  readonly #fallback: ServedModel;
+
+  /**
+   * @param fallback the model asked when a request names none; the first one when absent
+   * @throws AtPatchError ATPATCH_BAD_SETTINGS without a model, or when `fallback` is not among them
+   */
+  constructor(models: readonly ServedModel[], fallback: string | null = null) {
+    this.#models = new Map(models.map((model) => [model.name, model]));
+    const found = fallback === null ? models[0] : this.#models.get(fallback);
+    if (found === undefined) {
+      const what =
+        fallback === null
+          ? "there is no model to serve"
+          : `there is no model "${fallback}" to be the default`;
+      throw new AtPatchError("ATPATCH_BAD_SETTINGS", what);
+    }
+    this.#fallback = found;
+  }
+
+  /** @throws AtPatchError ATPATCH_UNKNOWN_MODEL, also when the version is not the served one */
+  get(name: string, version?: string): ServedModel {
+    const model = this.#models.get(name);
+    if (model === undefined) {
+      throw new AtPatchError("ATPATCH_UNKNOWN_MODEL", `no model "${name.slice(0, 80)}" is served here`);
+    }
+    if (version !== undefined && version !== model.version) {
+      const what = `model "${name}" has no version "${version.slice(0, 20)}", only "${model.version}"`;
+      throw new AtPatchError("ATPATCH_UNKNOWN_MODEL", what);
+    }
+    return model;
+  }
+
+  /** The model asked when a request names none. */
+  get fallback(): ServedModel {
+    return this.#fallback;
+  }
+
+  /** All models, in the order given. */
+  all(): ServedModel[] {
+    return [...this.#models.values()];
+  }
+}

@@ -1,0 +1,122 @@
+/** One run of a patched model on behalf of a request: mode, detector, engine, counts. Shared by all protocols. */
+import type { AxisFlags, RunOptions, RunResult } from "../engine/engine.ts";
+import { AtPatchError } from "../shared/errors.ts";
+import { modeCodes, type Mode } from "../shared/patched-model.ts";
+import type { Tensor } from "../shared/tensor.ts";
+import { effectiveMode, type Call, type CallRules } from "./call.ts";
+import type { ServedModel } from "./models.ts";
+import type { ServiceObserver } from "./observer.ts";
+
+export interface PatchedRun {
+  readonly result: RunResult;
+  readonly mode: Mode;
+  /** Detection failed and the policy let the unpatched answer out. */
+  readonly failedOpen: boolean;
+  readonly detector: string | null;
+  readonly revision: number;
+  /** Per sample: whether a column was flagged. */
+  readonly triggered: readonly boolean[];
+}
+
+export interface RunInput {
+  readonly inputs: Readonly<Record<string, Tensor>>;
+  readonly batch: number;
+  readonly mode?: Mode | undefined;
+  readonly outputs?: readonly string[] | undefined;
+  /** Return the attention maps as well; slower, and for a few samples only. */
+  readonly explain?: boolean | undefined;
+}
+
+export class PatchedRunner {
+  readonly #rules: CallRules;
+  readonly #observer: ServiceObserver;
+
+  constructor(rules: CallRules, observer: ServiceObserver) {
+    this.#rules = rules;
+    this.#observer = observer;
+  }
+
+  /**
+   * Runs the model with the detector that is active now, whatever is activated meanwhile.
+   * @throws AtPatchError what {@link effectiveMode} and the engine throw
+   */
+  async run(model: ServedModel, input: RunInput, call: Call): Promise<PatchedRun> {
+    const lease = model.registry.lease();
+    try {
+      const { detector, policy, revision } = lease.value;
+      const mode = effectiveMode(policy.mode, input.mode, call, this.#rules);
+      const runner = input.explain === true ? model.explainer : model.engine;
+      const attempt = (as: Mode, by: string | null): Promise<RunResult> =>
+        runner.run(
+          {
+            inputs: input.inputs,
+            batch: input.batch,
+            modes: new Int32Array(input.batch).fill(modeCodes[as]),
+            detector: by,
+            ...(input.outputs && { outputs: input.outputs }),
+          },
+          optionsOf(model, call),
+        );
+      let failedOpen = false;
+      const result = await attempt(mode, detector).catch(async (error: unknown) => {
+        if (detector === null || mode === "off" || policy.onError === "closed" || !mayBeDetection(error))
+          throw error;
+        // The first error is the one to tell when the model fails without the detector as well.
+        const unpatched = await attempt("off", null).catch(() => Promise.reject(error as Error));
+        failedOpen = true;
+        return unpatched;
+      });
+      if (failedOpen) this.#observer.failedOpen(model.name);
+      const run: PatchedRun = {
+        result,
+        mode: failedOpen ? "off" : mode,
+        failedOpen,
+        detector,
+        revision,
+        triggered: triggeredSamples(result.flags, input.batch),
+      };
+      this.#report(model, run);
+      return run;
+    } finally {
+      lease.release();
+    }
+  }
+
+  #report(model: ServedModel, run: PatchedRun): void {
+    const flagged = new Map<number, number>();
+    for (const axis of run.result.flags) {
+      for (const site of axis.firstSite) {
+        if (site > 0) flagged.set(site - 1, (flagged.get(site - 1) ?? 0) + 1);
+      }
+    }
+    const report = {
+      model: model.name,
+      detector: run.detector,
+      mode: run.mode,
+      samples: run.triggered.length,
+      triggered: run.triggered.filter(Boolean).length,
+      flagged,
+    };
+    model.counters.add(report);
+    this.#observer.answered(report);
+    this.#observer.stage(model.name, "queue", run.result.queueMs);
+    this.#observer.stage(model.name, "infer", run.result.inferMs);
+  }
+}
+
+function optionsOf(model: ServedModel, call: Call): RunOptions {
+  return { deadline: call.startedAt + model.deadlineMs, ...(call.signal && { signal: call.signal }) };
+}
+
+/** A failure that the detector may have caused; a crash, a full queue or a passed deadline is none that trying again helps. */
+function mayBeDetection(error: unknown): boolean {
+  return error instanceof AtPatchError && error.code === "ATPATCH_UNPROCESSABLE";
+}
+
+function triggeredSamples(flags: readonly AxisFlags[], batch: number): boolean[] {
+  return Array.from({ length: batch }, (_, sample) =>
+    flags.some(({ keys, firstSite }) =>
+      firstSite.subarray(sample * keys, (sample + 1) * keys).some((site) => site > 0),
+    ),
+  );
+}

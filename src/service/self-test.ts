@@ -1,0 +1,113 @@
+/** Tries a detector out on the model it is for, before it may be stored. */
+import type { BundleMetadata } from "../detector/bundle.ts";
+import type { InferenceEngine, RunResult } from "../engine/engine.ts";
+import { AtPatchError, messageOf } from "../shared/errors.ts";
+import { modeCodes, type Mode } from "../shared/patched-model.ts";
+import { datatypes, elementCount, type Tensor, type TensorInfo, type TypedArray } from "../shared/tensor.ts";
+
+/** What the self-test saw. */
+export interface SelfTestReport extends Record<string, unknown> {
+  /** False when the model does not take made-up inputs; nothing is known about the detector then. */
+  readonly ran: boolean;
+  readonly reason?: string;
+  readonly samples?: number;
+  /** Made-up samples in which a column was flagged. */
+  readonly flagged?: number;
+  /** Samples that are bit-identical to the unpatched answer, as every unflagged one must be. */
+  readonly identical?: number;
+}
+
+const samples = 4;
+/** Length given to dimensions that vary and that the bundle says nothing about. */
+const fallbackLength = 8;
+
+/**
+ * Runs made-up samples without and with the detector.
+ * @throws AtPatchError ATPATCH_SELF_TEST when the graph cannot run with it, an output is not finite, or an unflagged
+ *   sample is changed
+ */
+export async function selfTest(
+  engine: InferenceEngine,
+  id: string,
+  metadata: Pick<BundleMetadata, "keys">,
+): Promise<SelfTestReport> {
+  const inputs = madeUpInputs(engine.description.inputs, metadata.keys);
+  if (inputs === null) return { ran: false, reason: "an input of the model takes text" };
+  const batch = engine.description.inputs.find(({ shape }) => shape[0] === null) ? samples : 1;
+  const run = (mode: Mode, detector: string | null): Promise<RunResult> =>
+    engine.run({ inputs, batch, modes: new Int32Array(batch).fill(modeCodes[mode]), detector });
+
+  let plain: RunResult;
+  try {
+    plain = await run("off", null);
+  } catch (error) {
+    return { ran: false, reason: `the model does not take made-up inputs: ${messageOf(error)}` };
+  }
+  const [observed, enforced] = await Promise.all([run("observe", id), run("enforce", id)]).catch(
+    (error: unknown) => {
+      throw failure(`the model does not run with it: ${messageOf(error)}`, error);
+    },
+  );
+  checkFinite(plain, enforced);
+  let flagged = 0;
+  let identical = 0;
+  for (let sample = 0; sample < batch; sample += 1) {
+    if (!sameSample(plain, observed, sample, batch)) throw failure("it changes answers in observe mode");
+    const isFlagged = enforced.flags.some(({ keys, firstSite }) =>
+      firstSite.subarray(sample * keys, (sample + 1) * keys).some((site) => site > 0),
+    );
+    const same = sameSample(plain, enforced, sample, batch);
+    if (!isFlagged && !same) throw failure("it changes a sample in which nothing was flagged");
+    flagged += Number(isFlagged);
+    identical += Number(same);
+  }
+  return { ran: true, samples: batch, flagged, identical };
+}
+
+function failure(what: string, cause?: unknown): AtPatchError {
+  return new AtPatchError("ATPATCH_SELF_TEST", `the detector failed its self-test: ${what}`, { cause });
+}
+
+/** Where the unpatched output is finite, the patched one must be as well. */
+function checkFinite(plain: RunResult, patched: RunResult): void {
+  for (const [name, { data }] of Object.entries(patched.outputs)) {
+    const before = plain.outputs[name]!.data;
+    const broken = (data as Float32Array).some(
+      (value, at) => !Number.isFinite(Number(value)) && Number.isFinite(Number(before[at])),
+    );
+    if (broken) throw failure(`output "${name}" is not finite`);
+  }
+}
+
+function sameSample(a: RunResult, b: RunResult, sample: number, batch: number): boolean {
+  return Object.entries(a.outputs).every(([name, { data }]) => {
+    const size = data.length / batch;
+    const part = (of: TypedArray): Uint8Array => {
+      const bytes = size * of.BYTES_PER_ELEMENT;
+      return new Uint8Array(of.buffer, of.byteOffset + sample * bytes, bytes);
+    };
+    return Buffer.compare(part(data), part(b.outputs[name]!.data)) === 0;
+  });
+}
+
+/** Numbers from 0 to 1 for real inputs, ones for the others (ids and masks); null when an input takes text. */
+function madeUpInputs(infos: readonly TensorInfo[], keys: number | null): Record<string, Tensor> | null {
+  const made: [string, Tensor][] = [];
+  for (const { name, datatype, shape: dims } of infos) {
+    if (datatype === "BYTES") return null;
+    const shape = dims.map((dim, axis) => dim ?? (axis === 0 ? samples : (keys ?? fallbackLength)));
+    const data: TypedArray = new datatypes[datatype](elementCount(shape));
+    let state = 1;
+    for (let at = 0; at < data.length; at += 1) {
+      state = (state * 48_271) % 2_147_483_647;
+      if (data instanceof Float32Array || data instanceof Float64Array) data[at] = state / 2_147_483_647;
+      else if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[at] = 1n;
+      // Half-precision patterns of numbers from 0.5 to 1 differ in their last bits only.
+      else
+        data[at] =
+          datatype === "FP16" ? 0x3800 + (state % 1024) : datatype === "BF16" ? 0x3f00 + (state % 128) : 1;
+    }
+    made.push([name, { datatype, shape, data }]);
+  }
+  return Object.fromEntries(made);
+}

@@ -1,0 +1,95 @@
+/** Bearer tokens: who may do what. Only digests are kept. */
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { AtPatchError, messageOf } from "../shared/errors.ts";
+
+export const scopes = ["read", "detectors:write", "policy:write", "predict:override", "admin"] as const;
+export type Scope = (typeof scopes)[number];
+
+/** Who a request speaks for; `name` goes into the history. */
+export interface Principal {
+  readonly name: string;
+  readonly scopes: ReadonlySet<Scope>;
+}
+
+/** A token as it is configured: the digest, never the token. */
+export interface TokenEntry extends Principal {
+  /** SHA-256 of the token's UTF-8 bytes, 64 hex digits. */
+  readonly sha256: string;
+}
+
+/** Whether `principal` has `scope`; `admin` has them all. */
+export function allows(principal: Principal, scope: Scope): boolean {
+  return principal.scopes.has(scope) || principal.scopes.has("admin");
+}
+
+/** The tokens a server knows. */
+export class TokenTable {
+  readonly #entries: readonly { readonly principal: Principal; readonly digest: Buffer }[];
+
+  constructor(entries: readonly TokenEntry[]) {
+    this.#entries = entries.map((entry) => ({
+      principal: { name: entry.name, scopes: entry.scopes },
+      digest: Buffer.from(entry.sha256, "hex"),
+    }));
+  }
+
+  /** The owner of a token, or null. Compares digests in constant time and looks at every entry whatever it finds. */
+  find(token: string): Principal | null {
+    const digest = createHash("sha256").update(token).digest();
+    let found: Principal | null = null;
+    for (const entry of this.#entries) {
+      if (timingSafeEqual(entry.digest, digest)) found ??= entry.principal;
+    }
+    return found;
+  }
+}
+
+/** A fresh token: 192 random bits, URL-safe. */
+export function generateToken(): string {
+  return randomBytes(24).toString("base64url");
+}
+
+/** An entry that has every scope. */
+export function adminEntry(name: string, token: string): TokenEntry {
+  return {
+    name,
+    scopes: new Set<Scope>(["admin"]),
+    sha256: createHash("sha256").update(token).digest("hex"),
+  };
+}
+
+/**
+ * Reads a tokens file: a JSON list of `{"name", "scopes", "sha256"}`.
+ * @throws AtPatchError ATPATCH_BAD_SETTINGS naming the entry and field; nothing is half-read
+ */
+export function parseTokens(text: string): TokenEntry[] {
+  const fail = (what: string): never => {
+    throw new AtPatchError("ATPATCH_BAD_SETTINGS", `ATPATCH_TOKENS_FILE: ${what}`);
+  };
+  let list: unknown;
+  try {
+    list = JSON.parse(text);
+  } catch (error) {
+    return fail(`it is not JSON: ${messageOf(error)}`);
+  }
+  if (!Array.isArray(list) || list.length === 0) return fail("expected a list with at least one token");
+  const names = new Set<string>();
+  return list.map((entry: unknown, index) => {
+    const { name, scopes: granted, sha256 } = (entry ?? {}) as Record<string, unknown>;
+    if (typeof name !== "string" || !/^[\w.@-]{1,64}$/.test(name)) {
+      return fail(`[${index}].name: expected 1 to 64 letters, digits or . _ @ -`);
+    }
+    if (names.has(name)) return fail(`[${index}].name: "${name}" is there twice`);
+    names.add(name);
+    if (
+      !Array.isArray(granted) ||
+      !granted.every((scope): scope is Scope => scopes.includes(scope as Scope))
+    ) {
+      return fail(`[${index}].scopes: expected a list of ${scopes.join(", ")}`);
+    }
+    if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/i.test(sha256)) {
+      return fail(`[${index}].sha256: expected 64 hex digits, the SHA-256 of the token`);
+    }
+    return { name, scopes: new Set(granted), sha256: sha256.toLowerCase() };
+  });
+}
