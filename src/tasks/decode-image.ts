@@ -39,12 +39,19 @@ export async function decodeImage(
 ): Promise<Pixels> {
   if (!isSupported(bytes)) throw bad(at, `is not a ${formats} image`);
   // The header is read first: a picture that is too large must not be decoded to find out.
-  const { width, height } = await attempt(at, () => open(bytes, false).metadata(), "has a broken header");
+  const { width, height, space } = await attempt(
+    at,
+    () => open(bytes, false).metadata(),
+    "has a broken header",
+  );
   if (width * height > pixelLimit) {
     throw new AtPatchError(
       "ATPATCH_UNPROCESSABLE",
       `${at}: the image has ${width} × ${height} pixels, at most ${pixelLimit} are accepted`,
     );
+  }
+  if (space === "cmyk") {
+    throw new AtPatchError("ATPATCH_UNPROCESSABLE", `${at}: the image is CMYK, expected RGB or grey`);
   }
   const { data, info } = await attempt(
     at,
