@@ -1,0 +1,150 @@
+/** One runtime session of a patched model and the detectors it can run with. For worker threads only: everything here blocks. */
+import { InferenceSession, type Tensor as OrtTensor } from "onnxruntime-node";
+import { AtPatchError, messageOf } from "../shared/errors.ts";
+import { hotfixNames, type PatchDescription } from "../shared/patched-model.ts";
+import type { Tensor } from "../shared/tensor.ts";
+import type { AxisFlags } from "./engine.ts";
+import { ownedFrame, unpackFrame, type Frame } from "./frame.ts";
+import { cleanRuntimeMessage } from "./ort-errors.ts";
+import { fromOrtTensor, toOrtTensor } from "./ort-tensors.ts";
+import type { DetectorKey, RunMessage, RunOutcome, SessionSettings, WorkerStart } from "./protocol.ts";
+import { firstSites, runRechecked, type Pass, type PassFeeds } from "./recheck.ts";
+
+type Feeds = Record<string, OrtTensor>;
+
+export class PatchedSession {
+  readonly #session: InferenceSession;
+  readonly #description: PatchDescription;
+  readonly #folder: string;
+  readonly #firstSites: readonly number[];
+  readonly #detectors = new Map<DetectorKey, Feeds>();
+
+  private constructor(session: InferenceSession, { description, session: { folder } }: WorkerStart) {
+    this.#session = session;
+    this.#folder = folder;
+    this.#description = description;
+    this.#firstSites = firstSites(description.sites, description.axes);
+  }
+
+  /** @throws AtPatchError ATPATCH_BAD_MODEL when the runtime cannot load the model */
+  static async create(start: WorkerStart): Promise<PatchedSession> {
+    try {
+      // The runtime takes no bytes on shared memory.
+      const bytes = Uint8Array.from(start.model);
+      return new PatchedSession(await InferenceSession.create(bytes, sessionOptions(start.session)), start);
+    } catch (cause) {
+      const reason = cleanRuntimeMessage(messageOf(cause), start.session.folder);
+      throw new AtPatchError("ATPATCH_BAD_MODEL", `the runtime cannot load the model: ${reason}`, { cause });
+    }
+  }
+
+  get outputs(): readonly string[] {
+    return this.#session.outputNames;
+  }
+
+  /** Keeps a detector's tensors, ready to be fed. */
+  publish(detector: DetectorKey, tensors: Frame): void {
+    const feeds: Feeds = {};
+    for (const [name, tensor] of Object.entries(unpackFrame(ownedFrame(tensors)))) {
+      feeds[hotfixNames.detector(name)] = toOrtTensor(name, tensor);
+    }
+    this.#detectors.set(detector, feeds);
+  }
+
+  retire(detector: DetectorKey): void {
+    this.#detectors.delete(detector);
+  }
+
+  /**
+   * @throws AtPatchError ATPATCH_UNPROCESSABLE when the runtime refuses the inputs, ATPATCH_UNKNOWN_DETECTOR
+   */
+  async run(message: RunMessage): Promise<RunOutcome> {
+    const started = performance.now();
+    const detector = this.#detectors.get(message.detector);
+    if (detector === undefined) {
+      throw new AtPatchError("ATPATCH_UNKNOWN_DETECTOR", `detector ${message.detector} is not published`);
+    }
+    const feeds = this.#passFeeds(message);
+    const run = (pass: PassFeeds): Promise<Pass> => this.#pass(detector, pass, message.outputs);
+    const result = message.recheck
+      ? await runRechecked(run, feeds, this.#firstSites)
+      : { ...(await run(feeds)), rechecked: 0 };
+    return { ...result, inferMs: performance.now() - started };
+  }
+
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+
+  #passFeeds({ feeds, batch }: RunMessage): PassFeeds {
+    const tensors = unpackFrame(feeds);
+    const inputs: Record<string, Tensor> = {};
+    for (const { name } of this.#description.inputs) inputs[name] = tensors[name]!;
+    const force: Record<number, Tensor> = {};
+    for (let axis = 0; axis < this.#description.axes; axis++) {
+      const forced = tensors[hotfixNames.force(axis)];
+      if (forced !== undefined) force[axis] = forced;
+    }
+    return { batch, inputs, modes: tensors[hotfixNames.mode]!, force };
+  }
+
+  async #pass(detector: Feeds, pass: PassFeeds, outputs: readonly string[]): Promise<Pass> {
+    const { axes } = this.#description;
+    const feeds: Feeds = { ...detector, [hotfixNames.mode]: toOrtTensor(hotfixNames.mode, pass.modes) };
+    const fetches = [...outputs];
+    for (const [name, tensor] of Object.entries(pass.inputs)) feeds[name] = toOrtTensor(name, tensor);
+    for (let axis = 0; axis < axes; axis++) {
+      const name = hotfixNames.force(axis);
+      feeds[name] = toOrtTensor(name, pass.force[axis] ?? unforced(pass.batch));
+      fetches.push(hotfixNames.flags(axis), hotfixNames.scores(axis));
+    }
+    const results = await this.#runSession(feeds, fetches);
+    return {
+      outputs: Object.fromEntries(outputs.map((name) => [name, fromOrtTensor(name, results[name]!)])),
+      flags: Array.from({ length: axes }, (_, axis) => axisFlags(results, axis)),
+    };
+  }
+
+  async #runSession(feeds: Feeds, fetches: readonly string[]): Promise<InferenceSession.OnnxValueMapType> {
+    try {
+      return await this.#session.run(feeds, fetches);
+    } catch (cause) {
+      const reason = cleanRuntimeMessage(messageOf(cause), this.#folder);
+      throw new AtPatchError("ATPATCH_UNPROCESSABLE", `the model refused the inputs: ${reason}`, { cause });
+    }
+  }
+}
+
+/** BOOL [B, 1], all false. */
+function unforced(batch: number): Tensor {
+  return { datatype: "BOOL", shape: [batch, 1], data: new Uint8Array(batch) };
+}
+
+function axisFlags(results: InferenceSession.OnnxValueMapType, axis: number): AxisFlags {
+  const flags = results[hotfixNames.flags(axis)]!;
+  const scores = results[hotfixNames.scores(axis)]!;
+  return {
+    keys: flags.dims[1]!,
+    firstSite: flags.data as Int32Array,
+    score: scores.data as Float32Array,
+  };
+}
+
+function sessionOptions(settings: SessionSettings): InferenceSession.SessionOptions {
+  return {
+    executionProviders: [...settings.providers],
+    intraOpNumThreads: settings.threads,
+    interOpNumThreads: 1,
+    executionMode: "sequential",
+    graphOptimizationLevel: settings.graphOptimization,
+    // 4: nothing that is not fatal; errors are thrown too, and printing them would go past the log to stderr.
+    logSeverityLevel: 4,
+    extra: {
+      session: {
+        model_external_initializers_file_folder_path: settings.folder,
+        // Spinning threads of several sessions take the cores from each other.
+        intra_op: { allow_spinning: "0" },
+      },
+    },
+  };
+}

@@ -1,0 +1,76 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { toyDetector } from "../test/engine-models.ts";
+import type { DetectorKey } from "./protocol.ts";
+import { PublishedDetectors } from "./published.ts";
+
+const tensors = toyDetector();
+
+describe("PublishedDetectors", () => {
+  let sent: string[];
+  let detectors: PublishedDetectors;
+  const names = (): DetectorKey[] => [...detectors].map(([detector]) => detector);
+
+  beforeEach(() => {
+    sent = [];
+    detectors = new PublishedDetectors({
+      publish: (detector) => Promise.resolve(void sent.push(`publish ${detector}`)),
+      retire: (detector) => Promise.resolve(void sent.push(`retire ${detector}`)),
+    });
+  });
+
+  it("sends the tensors of an id once", async () => {
+    await Promise.all([detectors.publish("a", tensors), detectors.publish("a", tensors)]);
+    expect(sent).toEqual(["publish a"]);
+  });
+
+  it("refuses runs that name a detector it does not have", () => {
+    expect(() => detectors.hold("a")).toThrow(expect.objectContaining({ code: "ATPATCH_UNKNOWN_DETECTOR" }));
+  });
+
+  it("frees a retired detector at once when no run holds it", async () => {
+    await detectors.publish("a", tensors);
+    await detectors.retire("a");
+    expect(sent).toEqual(["publish a", "retire a"]);
+    expect(names()).toEqual([]);
+  });
+
+  it("keeps a retired detector for the runs that hold it, and for workers started meanwhile", async () => {
+    await detectors.publish("a", tensors);
+    const release = [detectors.hold("a"), detectors.hold("a")];
+    const retired = detectors.retire("a");
+    expect(() => detectors.hold("a")).toThrow("not published");
+    release[0]!();
+    expect(names()).toEqual(["a"]);
+    expect(sent).toEqual(["publish a"]);
+    release[1]!();
+    await retired;
+    expect(sent).toEqual(["publish a", "retire a"]);
+    expect(names()).toEqual([]);
+  });
+
+  it("keeps a detector that is published again while it is being retired", async () => {
+    await detectors.publish("a", tensors);
+    const release = detectors.hold("a");
+    const retired = detectors.retire("a");
+    await detectors.publish("a", tensors);
+    await retired;
+    release();
+    detectors.hold("a")();
+    expect(sent).toEqual(["publish a"]);
+  });
+
+  it("takes retiring twice, or something unknown, for done", async () => {
+    await detectors.publish("a", tensors);
+    const release = detectors.hold("a");
+    const retired = [detectors.retire("a"), detectors.retire("a"), detectors.retire("b")];
+    release();
+    await Promise.all(retired);
+    expect(sent).toEqual(["publish a", "retire a"]);
+  });
+
+  it("refuses tensors that the runtime does not take", async () => {
+    const slot = { datatype: "BF16", shape: [1], data: new Uint16Array(1) } as const;
+    await expect(detectors.publish("a", { ...tensors, slot })).rejects.toThrow('"slot" has datatype BF16');
+    expect(names()).toEqual([]);
+  });
+});

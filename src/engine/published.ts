@@ -1,0 +1,100 @@
+/**
+ * The detectors that runs may name. A run holds its detector from acceptance to its end, so that retiring it takes the
+ * name away at once and the memory only after the last run that was accepted with it.
+ */
+import type { DetectorTensors } from "../shared/detector-tensors.ts";
+import { AtPatchError } from "../shared/errors.ts";
+import { toOrtType } from "./ort-datatypes.ts";
+import { packFrame, type Frame } from "./frame.ts";
+import type { DetectorKey } from "./protocol.ts";
+
+/** What tells the workers. */
+export interface DetectorCarrier {
+  publish(detector: DetectorKey, tensors: Frame): Promise<void>;
+  retire(detector: DetectorKey): Promise<void>;
+}
+
+interface Entry {
+  readonly tensors: Frame;
+  /** Settled when every worker has the tensors. */
+  readonly published: Promise<void>;
+  /** Runs that hold it. */
+  holders: number;
+  /** Set between `retire` and the end of the last run that holds it. */
+  retirement: PromiseWithResolve | undefined;
+}
+
+interface PromiseWithResolve {
+  readonly promise: Promise<void>;
+  readonly resolve: (value: void | Promise<void>) => void;
+}
+
+export class PublishedDetectors {
+  readonly #carrier: DetectorCarrier;
+  readonly #entries = new Map<DetectorKey, Entry>();
+
+  constructor(carrier: DetectorCarrier) {
+    this.#carrier = carrier;
+  }
+
+  /** Every detector that a worker started now needs, retired ones that are still held included. */
+  *[Symbol.iterator](): Iterator<readonly [DetectorKey, Frame]> {
+    for (const [detector, { tensors }] of this.#entries) yield [detector, tensors];
+  }
+
+  /**
+   * Sends a detector to every worker. An id stands for its content: tensors of an id that is there already are ignored.
+   * @throws AtPatchError ATPATCH_UNPROCESSABLE when the runtime does not take a tensor's datatype
+   */
+  async publish(detector: DetectorKey, tensors: DetectorTensors): Promise<void> {
+    let entry = this.#entries.get(detector);
+    if (entry === undefined) {
+      for (const [name, { datatype }] of Object.entries(tensors)) toOrtType(datatype, name);
+      const frame = packFrame({ ...tensors }, true);
+      const published = this.#carrier.publish(detector, frame);
+      entry = { tensors: frame, published, holders: 0, retirement: undefined };
+      this.#entries.set(detector, entry);
+    }
+    entry.retirement?.resolve();
+    entry.retirement = undefined;
+    await entry.published;
+  }
+
+  /**
+   * Takes the name away at once; resolves when the tensors are freed everywhere, or when the detector was published
+   * again in the meantime. Unknown ids are no error.
+   */
+  async retire(detector: DetectorKey): Promise<void> {
+    const entry = this.#entries.get(detector);
+    if (entry === undefined) return;
+    if (entry.holders === 0) return this.#free(detector);
+    if (entry.retirement === undefined) {
+      let resolve: PromiseWithResolve["resolve"] = () => {};
+      const promise = new Promise<void>((settle) => (resolve = settle));
+      entry.retirement = { promise, resolve };
+    }
+    await entry.retirement.promise;
+  }
+
+  /**
+   * Holds a detector for one run.
+   * @returns the function that lets go of it
+   * @throws AtPatchError ATPATCH_UNKNOWN_DETECTOR when it is not published, or retired
+   */
+  hold(detector: DetectorKey): () => void {
+    const entry = this.#entries.get(detector);
+    if (entry === undefined || entry.retirement !== undefined) {
+      throw new AtPatchError("ATPATCH_UNKNOWN_DETECTOR", `detector ${detector} is not published`);
+    }
+    entry.holders++;
+    return () => {
+      entry.holders--;
+      if (entry.holders === 0) entry.retirement?.resolve(this.#free(detector));
+    };
+  }
+
+  #free(detector: DetectorKey): Promise<void> {
+    this.#entries.delete(detector);
+    return this.#carrier.retire(detector);
+  }
+}

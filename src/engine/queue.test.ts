@@ -1,0 +1,46 @@
+import { describe, expect, it } from "vitest";
+import { RunQueue } from "./queue.ts";
+
+const make = (limit: number) => {
+  const depths: number[] = [];
+  return { queue: new RunQueue<string>(limit, (depth) => depths.push(depth)), depths };
+};
+
+describe("RunQueue", () => {
+  it("is first in, first out, and tells every depth", () => {
+    const { queue, depths } = make(3);
+    for (const run of ["a", "b", "c"]) queue.add(run);
+    expect([queue.takeFirst(), queue.takeFirst(), queue.takeFirst(), queue.takeFirst()]).toEqual([
+      "a",
+      "b",
+      "c",
+      undefined,
+    ]);
+    expect(depths).toEqual([1, 2, 3, 2, 1, 0]);
+  });
+
+  it("refuses what is over the limit and takes again once there is room", () => {
+    const { queue } = make(1);
+    queue.add("a");
+    expect(() => queue.add("b")).toThrow(expect.objectContaining({ code: "ATPATCH_QUEUE_FULL" }));
+    queue.takeFirst();
+    queue.add("b");
+    expect(queue.depth).toBe(1);
+  });
+
+  it("puts a run that was accepted before at the head, over the limit too", () => {
+    const { queue } = make(1);
+    queue.add("a");
+    queue.addFirst("again");
+    expect(queue.takeFirst()).toBe("again");
+  });
+
+  it("gives up a run in the middle, once", () => {
+    const { queue, depths } = make(3);
+    for (const run of ["a", "b", "c"]) queue.add(run);
+    queue.remove("b");
+    queue.remove("b");
+    expect(depths).toEqual([1, 2, 3, 2]);
+    expect([queue.takeFirst(), queue.takeFirst()]).toEqual(["a", "c"]);
+  });
+});

@@ -1,0 +1,15 @@
+/** Starts a worker thread, from the built files or from the sources. */
+import { Worker } from "node:worker_threads";
+import type { WorkerStart } from "./protocol.ts";
+
+export type SpawnWorker = (start: WorkerStart) => Worker;
+
+export const spawnWorker: SpawnWorker = (start) => {
+  const fromSources = import.meta.url.endsWith(".ts");
+  return new Worker(new URL(fromSources ? "./worker.dev.mjs" : "./worker.js", import.meta.url), {
+    workerData: start,
+    name: "atpatch-engine",
+    // The loader flags of a development process do not work in a thread; worker.dev.mjs brings its own.
+    ...(fromSources && { execArgv: [] }),
+  });
+};

@@ -1,0 +1,121 @@
+/** The engine's end of one worker thread: typed calls instead of messages, and one place that learns of its death. */
+import type { Worker } from "node:worker_threads";
+import { AtPatchError, messageOf } from "../shared/errors.ts";
+import type { Frame } from "./frame.ts";
+import type { DetectorKey, FromWorker, RunMessage, RunOutcome, ToWorker } from "./protocol.ts";
+import { frameTransfers } from "./transfer.ts";
+
+/** How long a worker gets to end by itself before its thread is terminated. */
+const stopMs = 5000;
+
+/** The thread ended under a run. */
+export class WorkerDied extends Error {
+  override readonly name = "WorkerDied";
+}
+
+interface Call<T> {
+  resolve(value: T): void;
+  reject(error: Error): void;
+}
+
+export class WorkerHandle {
+  readonly #worker: Worker;
+  /** Output names of the session. @throws AtPatchError ATPATCH_BAD_MODEL, WorkerDied */
+  readonly started: Promise<readonly string[]>;
+  /** Resolves, with the reason in words, when the thread has ended for whatever reason. */
+  readonly ended: Promise<string>;
+  #start: Call<readonly string[]> | undefined;
+  #run: Call<RunOutcome> | undefined;
+  readonly #acknowledgements: (() => void)[] = [];
+  #alive = true;
+  #reason = "";
+
+  constructor(worker: Worker) {
+    this.#worker = worker;
+    this.started = new Promise((resolve, reject) => (this.#start = { resolve, reject }));
+    // Whoever waits for `started` sees the failure; without a waiter it must not end the process.
+    this.started.catch(() => {});
+    worker.on("message", (message: FromWorker) => this.#receive(message));
+    worker.on("error", (error) => (this.#reason = messageOf(error)));
+    this.ended = new Promise((resolve) => {
+      worker.on("exit", (code) => {
+        const reason = this.#reason || `exit code ${code}`;
+        this.#end(reason);
+        resolve(reason);
+      });
+    });
+  }
+
+  /** Hands a detector over; resolves when the worker has it, or has ended. */
+  publish(detector: DetectorKey, tensors: Frame): Promise<void> {
+    return this.#acknowledged({ kind: "publish", detector, tensors });
+  }
+
+  /** Frees a detector; resolves when the worker has done it, or has ended. */
+  retire(detector: DetectorKey): Promise<void> {
+    return this.#acknowledged({ kind: "retire", detector });
+  }
+
+  /**
+   * One run; a worker takes one at a time. The feeds of the message are handed over and must not be used afterwards.
+   * @throws WorkerDied, AtPatchError as the session throws it
+   */
+  run(message: RunMessage): Promise<RunOutcome> {
+    return new Promise((resolve, reject) => {
+      if (!this.#alive) return reject(new WorkerDied(this.#reason));
+      this.#run = { resolve, reject };
+      this.#post(message, frameTransfers(message.feeds));
+    });
+  }
+
+  /** Lets the worker end after what it is doing; resolves when the thread is gone. */
+  async stop(): Promise<void> {
+    if (this.#alive) this.#post({ kind: "stop" });
+    const timer = setTimeout(() => void this.#worker.terminate(), stopMs);
+    await this.ended;
+    clearTimeout(timer);
+  }
+
+  #post(message: ToWorker, transfers: ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, transfers);
+  }
+
+  #acknowledged(message: ToWorker): Promise<void> {
+    return new Promise((resolve) => {
+      if (!this.#alive) return resolve();
+      this.#acknowledgements.push(resolve);
+      this.#post(message);
+    });
+  }
+
+  #receive(message: FromWorker): void {
+    switch (message.kind) {
+      case "ready":
+        return this.#start?.resolve(message.outputs);
+      case "unusable":
+        this.#reason = message.message;
+        return this.#start?.reject(new AtPatchError("ATPATCH_BAD_MODEL", message.message));
+      case "acknowledged":
+        return this.#acknowledgements.shift()?.();
+      case "done":
+        return this.#takeRun()?.resolve(message.outcome);
+      case "failed":
+        return this.#takeRun()?.reject(new AtPatchError(message.code, message.message));
+    }
+  }
+
+  #takeRun(): Call<RunOutcome> | undefined {
+    const run = this.#run;
+    this.#run = undefined;
+    return run;
+  }
+
+  #end(reason: string): void {
+    this.#alive = false;
+    this.#reason = reason;
+    const died = new WorkerDied(reason);
+    this.#start?.reject(died);
+    this.#takeRun()?.reject(died);
+    for (const acknowledge of this.#acknowledgements.splice(0)) acknowledge();
+  }
+}
