@@ -2,7 +2,6 @@
 import type { AttentionSite } from "../attention/site.ts";
 import { requiredInputs, tensorInfo } from "../onnx/tensor-info.ts";
 import type { ModelProto } from "../onnx/model.ts";
-import { sha256 } from "../shared/digest.ts";
 import type { PatchDescription, SiteDescription } from "../shared/patched-model.ts";
 
 /** Plain data about a site. */
@@ -11,22 +10,18 @@ export function describeSite(site: AttentionSite): SiteDescription {
   return { index, layer, kind, form, rank, dims, heads, keys, where, axis, node, mask };
 }
 
-/**
- * Describes a model before it is instrumented.
- * @param identity bytes that identify the model: its graph and a sample of its weights
- */
+/** Describes a model before it is instrumented. */
 export function describeModel(
   model: ModelProto,
   sites: readonly AttentionSite[],
-  identity: readonly Uint8Array[],
+  fingerprint: string,
 ): PatchDescription {
   const graph = model.graph;
-  const axes = new Set(sites.map((site) => site.axis));
   return {
     inputs: graph ? requiredInputs(graph) : [],
     outputs: graph ? graph.output.map(tensorInfo) : [],
     sites: sites.map(describeSite),
-    axes: axes.size,
-    fingerprint: `sha256-${sha256(...identity, JSON.stringify(sites.map(describeSite)))}`,
+    axes: new Set(sites.map((site) => site.axis)).size,
+    fingerprint,
   };
 }

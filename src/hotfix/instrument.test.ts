@@ -54,7 +54,7 @@ describe("instrument", () => {
   it("computes what the original computes while nothing is flagged, bit for bit whatever the mode", async () => {
     const [original, patched] = await Promise.all([
       session(bytes),
-      session(instrument({ bytes, name: "model.onnx" }).bytes),
+      session(instrument({ bytes, name: "model.onnx" }, { selfContained: true }).bytes),
     ]);
     const quiet = { ...detector, thresholds: float32([1, 2], [1e9, 1e9]) };
     const inputs = { pixel_values: pixels(3, 1) };
@@ -69,7 +69,7 @@ describe("instrument", () => {
   });
 
   it("keeps modes and flags per sample", async () => {
-    const patched = await session(instrument({ bytes, name: "model.onnx" }).bytes);
+    const patched = await session(instrument({ bytes, name: "model.onnx" }, { selfContained: true }).bytes);
     const open = { ...detector, thresholds: float32([1, 2], [-1e9, -1e9]) };
     const inputs = { pixel_values: pixels(3, 2) };
     const off = floats(await runPatched(patched, { inputs, modes: [0, 0, 0], detector: open }), "logits");
@@ -84,7 +84,7 @@ describe("instrument", () => {
   });
 
   it("lets nothing of a flagged column reach the logits", async () => {
-    const patched = await session(instrument({ bytes, name: "model.onnx" }).bytes);
+    const patched = await session(instrument({ bytes, name: "model.onnx" }, { selfContained: true }).bytes);
     const quiet = { ...detector, thresholds: float32([1, 2], [1e9, 1e9]) };
     const image = pixels(1, 4);
     const other = new ort.Tensor("float32", Float32Array.from(image.data as Float32Array), image.dims);
@@ -110,7 +110,9 @@ describe("instrument", () => {
   });
 
   it("returns maps, patched maps and features of every site in a collect build", async () => {
-    const patched = await session(instrument({ bytes, name: "model.onnx" }, { taps: tapKinds }).bytes);
+    const patched = await session(
+      instrument({ bytes, name: "model.onnx" }, { taps: tapKinds, selfContained: true }).bytes,
+    );
     const outputs = await runPatched(patched, {
       inputs: { pixel_values: pixels(2, 5) },
       modes: [2, 2],

@@ -2,9 +2,12 @@
 import { findSites } from "../attention/find-sites.ts";
 import type { NearMiss } from "../attention/site.ts";
 import { decodeModel, encodeModel } from "../onnx/codec.ts";
+import { decodeSkeleton } from "../onnx/skeleton.ts";
+import { validateBytes, validateModel } from "../onnx/validate.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import type { PatchedModel, TapKind } from "../shared/patched-model.ts";
 import { describeModel } from "./describe.ts";
+import { fingerprint } from "./fingerprint.ts";
 import { instrumentGraph } from "./instrument-graph.ts";
 
 /** The model file as it lies on disk. */
@@ -17,6 +20,8 @@ export interface ModelFile {
 export interface InstrumentOptions {
   /** Extra outputs of a `collect` build; none for serving. */
   readonly taps?: readonly TapKind[];
+  /** Keep the weights inside the patched file instead of pointing into the original. */
+  readonly selfContained?: boolean;
 }
 
 /**
@@ -24,10 +29,12 @@ export interface InstrumentOptions {
  * @throws AtPatchError ATPATCH_BAD_MODEL, or ATPATCH_MODEL_REFUSED with the nearest miss when no site was found
  */
 export function instrument(file: ModelFile, options: InstrumentOptions = {}): PatchedModel {
-  const model = decodeModel(file.bytes);
+  validateBytes(file.bytes);
+  const model = options.selfContained ? decodeModel(file.bytes) : decodeSkeleton(file.bytes, file.name);
+  validateModel(model);
   const scan = findSites(model);
   if (scan.sites.length === 0) throw new AtPatchError("ATPATCH_MODEL_REFUSED", refusal(scan.nearMisses));
-  const description = describeModel(model, scan.sites, [file.bytes]);
+  const description = describeModel(model, scan.sites, fingerprint(file.bytes));
   instrumentGraph(model, scan.sites, options.taps ?? []);
   return { description, bytes: encodeModel(model) };
 }
