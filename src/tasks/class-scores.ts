@@ -141,9 +141,8 @@ export function rank(
   topK: number,
 ): Prediction {
   const probabilities = activation === "softmax" ? softmax(logits) : Float64Array.from(logits, sigmoid);
-  const order = Array.from(probabilities.keys()).sort(
-    (a, b) => probabilities[b]! - probabilities[a]! || a - b,
-  );
+  // By score: probabilities of different scores can round to the same number.
+  const order = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
   const nameOf = (index: number): string => labels[index] ?? String(index);
   const best = order[0]!;
   return {

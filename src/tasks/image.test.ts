@@ -57,7 +57,7 @@ describe("preprocessing", () => {
     async (one) => {
       const { inputs } = await task(one.config, [null, ...one.shape]).prepare([{ b64: one.b64 }]);
       expect(inputs.pixel_values?.shape).toEqual([1, ...one.shape]);
-      expect([...(inputs.pixel_values?.data as Float32Array)]).toEqual(one.expected.map(Math.fround));
+      expect(inputs.pixel_values?.data).toEqual(Float32Array.from(one.expected));
     },
   );
 
@@ -166,11 +166,11 @@ describe("places of columns", () => {
     const grid = { kind: "grid", firstKey: 1, rows: 2, columns: 3 } as const;
     const located = task({ ...plain, do_resize: true, size: [8, 12] }, [null, 3, 8, 12], { grid });
     expect(located.layout).toEqual(grid);
-    const { locate } = await located.prepare([await b64(5, 5, new Uint8Array(75))]);
-    expect(locate(0, 0)).toBeNull();
-    expect(locate(0, 1)).toEqual({ patch: [0, 0], box: [0, 0, 4, 4] });
-    expect(locate(0, 6)).toEqual({ patch: [1, 2], box: [8, 4, 4, 4] });
-    expect(locate(0, 7)).toBeNull();
+    const prepared = await located.prepare([await b64(5, 5, new Uint8Array(75))]);
+    expect(prepared.locate(0, 0)).toBeNull();
+    expect(prepared.locate(0, 1)).toEqual({ patch: [0, 0], box: [0, 0, 4, 4] });
+    expect(prepared.locate(0, 6)).toEqual({ patch: [1, 2], box: [8, 4, 4, 4] });
+    expect(prepared.locate(0, 7)).toBeNull();
   });
 
   it("has a sequence and no places without a grid", async () => {

@@ -53,21 +53,16 @@ function shapeOf(value: unknown): number[] {
 
 function checkLengths(at: string, value: unknown, shape: readonly number[], axis: number): void {
   const length = shape[axis];
-  if (length === undefined) {
-    if (Array.isArray(value)) throw ragged(at, "a number", value);
-    return;
+  if (length === undefined) return;
+  if (!Array.isArray(value) || value.length !== length) {
+    const got = Array.isArray(value) ? `a list of ${value.length}` : describeJson(value);
+    throw new AtPatchError(
+      "ATPATCH_BAD_INPUT",
+      `${at}: ragged lists: expected a list of ${length} as before, got ${got}`,
+    );
   }
-  if (!Array.isArray(value) || value.length !== length) throw ragged(at, `a list of ${length}`, value);
   if (axis + 1 === shape.length) return;
   for (let i = 0; i < length; i++) checkLengths(`${at}[${i}]`, (value as unknown[])[i], shape, axis + 1);
-}
-
-function ragged(at: string, expected: string, value: unknown): AtPatchError {
-  const got = Array.isArray(value) ? `a list of ${value.length}` : describeJson(value);
-  return new AtPatchError(
-    "ATPATCH_BAD_INPUT",
-    `${at}: ragged lists: expected ${expected} as before, got ${got}`,
-  );
 }
 
 function fill(at: string, data: TypedArray, value: unknown, depth: number, datatype: NumericDatatype): void {
