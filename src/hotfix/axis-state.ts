@@ -41,8 +41,8 @@ export function emitInitialState(
 }
 
 /** Returns flags and scores as graph outputs [B, T]; windows of a sample follow each other. */
-export function emitFinalState(e: Emitter, state: AxisState): void {
-  const shape = e.op("Concat", [e.dim(hotfixNames.mode, 0), e.int([-1])], { axis: 0 });
+export function emitFinalState(e: Emitter, state: AxisState, mode: string): void {
+  const shape = e.op("Concat", [e.dim(mode, 0), e.int([-1])], { axis: 0 });
   e.op("Reshape", [state.carried.flags, shape], {}, hotfixNames.flags(state.axis));
   e.op("Reshape", [state.carried.scores, shape], {}, hotfixNames.scores(state.axis));
 }

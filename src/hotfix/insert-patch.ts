@@ -15,11 +15,11 @@ export interface CanonicalSite {
   readonly values: readonly Canonical[];
 }
 
-export function emitCanonical(e: Emitter, site: AttentionSite): CanonicalSite {
+export function emitCanonical(e: Emitter, site: AttentionSite, mode: string): CanonicalSite {
   return {
-    map: toCanonical(e, site.map, site.mapPermutation, site, hotfixNames.mode),
+    map: toCanonical(e, site.map, site.mapPermutation, site, mode),
     values: site.products.map((product) =>
-      toCanonical(e, product.value, product.valuePermutation, site, hotfixNames.mode),
+      toCanonical(e, product.value, product.valuePermutation, site, mode),
     ),
   };
 }

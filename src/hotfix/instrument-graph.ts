@@ -7,6 +7,7 @@ import { sortNodes } from "../onnx/sort-nodes.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import { detectorTensorNames, type DetectorTensorName } from "../shared/detector-tensors.ts";
 import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
+import { addDefaults, emitModePerSample, type DetectorDefaults } from "./defaults.ts";
 import { emitFinalState, emitInitialState, type AxisState } from "./axis-state.ts";
 import { Emitter, minimumOpset } from "./emitter.ts";
 import { emitCanonical, insertPatch } from "./insert-patch.ts";
@@ -19,12 +20,14 @@ const functionIrVersion = 8n;
 /**
  * Changes `model` in place: new inputs and outputs (`hotfixNames`), one operator per site, its functions.
  * @param taps what a `collect` build returns beside the flags
+ * @param defaults makes every added input optional, for servers that know nothing of AtPatch
  * @throws AtPatchError ATPATCH_MODEL_REFUSED when the opset is too old for the operators the hot-fix needs
  */
 export function instrumentGraph(
   model: ModelProto,
   sites: readonly AttentionSite[],
   taps: readonly TapKind[],
+  defaults?: DetectorDefaults,
 ): void {
   const graph = model.graph;
   const opset = opsetOf(model);
@@ -36,29 +39,24 @@ export function instrumentGraph(
     );
   }
   const e = new Emitter(opset, "atpatch/");
-  const observed = e.any(e.op("Greater", [hotfixNames.mode, e.cast(e.int(0), DataType.INT32)]));
+  const mode = defaults ? emitModePerSample(e, model) : hotfixNames.mode;
+  const observed = e.any(e.op("Greater", [mode, e.cast(e.int(0), DataType.INT32)]));
   const slot = e.op("Where", [observed, hotfixNames.detector("slot"), e.int(-1)]);
 
   const states = new Map<number, AxisState>();
   for (const site of sites) {
-    const canonical = emitCanonical(e, site);
+    const canonical = emitCanonical(e, site, mode);
     const state =
       states.get(site.axis) ??
-      emitInitialState(
-        e,
-        site.axis,
-        site.index,
-        canonical.map.name,
-        hotfixNames.mode,
-        hasWindows(site.leading),
-      );
+      emitInitialState(e, site.axis, site.index, canonical.map.name, mode, hasWindows(site.leading));
     states.set(site.axis, insertPatch(e, site, canonical, state, slot, taps));
   }
-  for (const state of states.values()) emitFinalState(e, state);
+  for (const state of states.values()) emitFinalState(e, state, mode);
 
   graph.node = sortNodes([...e.nodes, ...graph.node]);
   addInterface(model, sites, [...states.keys()], taps);
   addFunctions(model, sites, opset, taps);
+  if (defaults) addDefaults(graph, defaults);
   if (model.irVersion < functionIrVersion) {
     // From IR 4 on, an initializer that is also an input is a default value and no longer folded.
     const constants = new Set(graph.initializer.map((initializer) => initializer.name));

@@ -134,6 +134,26 @@ describe("instrument", () => {
     expect(outputs[hotfixNames.flags(0)]?.data[3]).toBe(1);
   });
 
+  it("gives other servers one file that asks for nothing new and answers like the proxy", async () => {
+    const standalone = instrument(
+      { bytes, name: "model.onnx" },
+      { standalone: { detector, mode: "enforce" } },
+    );
+    const [alone, patched] = await Promise.all([
+      session(standalone.bytes),
+      session(instrument({ bytes, name: "model.onnx" }, { selfContained: true }).bytes),
+    ]);
+    expect(alone.inputNames).toEqual(["pixel_values"]);
+    const inputs = { pixel_values: pixels(3, 6) };
+    const expected = await runPatched(patched, { inputs, modes: [2, 2, 2], detector });
+    const actual = await alone.run(inputs);
+    expect(actual[hotfixNames.flags(0)]?.data).toEqual(expected[hotfixNames.flags(0)]?.data);
+    expect([...(actual[hotfixNames.flags(0)]?.data as Int32Array)].some((flag) => flag > 0)).toBe(true);
+    floats(actual, "logits").forEach((x, i) =>
+      expect(Math.abs(x - (floats(expected, "logits")[i] ?? NaN))).toBeLessThan(1e-5),
+    );
+  });
+
   it("refuses a model without attention, saying so in one sentence", () => {
     const model = randomVit({ ...vitTiny, layers: 0 });
     expect(() => instrument({ bytes: model, name: "model.onnx" })).toThrow(AtPatchError);

@@ -6,6 +6,7 @@ import { decodeSkeleton } from "../onnx/skeleton.ts";
 import { validateBytes, validateModel } from "../onnx/validate.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import type { PatchedModel, TapKind } from "../shared/patched-model.ts";
+import type { DetectorDefaults } from "./defaults.ts";
 import { describeModel } from "./describe.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { instrumentGraph } from "./instrument-graph.ts";
@@ -20,7 +21,12 @@ export interface ModelFile {
 export interface InstrumentOptions {
   /** Extra outputs of a `collect` build; none for serving. */
   readonly taps?: readonly TapKind[];
-  /** Keep the weights inside the patched file instead of pointing into the original. */
+  /**
+   * Makes one file for other servers: weights inside, and this detector and mode as defaults of inputs that may be left
+   * out. Node's runtime ignores inputs with a default, so such a file is not for our own engine.
+   */
+  readonly standalone?: DetectorDefaults;
+  /** Keeps the weights inside the patched file instead of pointing into the original. */
   readonly selfContained?: boolean;
 }
 
@@ -30,12 +36,13 @@ export interface InstrumentOptions {
  */
 export function instrument(file: ModelFile, options: InstrumentOptions = {}): PatchedModel {
   validateBytes(file.bytes);
-  const model = options.selfContained ? decodeModel(file.bytes) : decodeSkeleton(file.bytes, file.name);
+  const inside = options.selfContained === true || options.standalone !== undefined;
+  const model = inside ? decodeModel(file.bytes) : decodeSkeleton(file.bytes, file.name);
   validateModel(model);
   const scan = findSites(model);
   if (scan.sites.length === 0) throw new AtPatchError("ATPATCH_MODEL_REFUSED", refusal(scan.nearMisses));
   const description = describeModel(model, scan.sites, fingerprint(file.bytes));
-  instrumentGraph(model, scan.sites, options.taps ?? []);
+  instrumentGraph(model, scan.sites, options.taps ?? [], options.standalone);
   return { description, bytes: encodeModel(model) };
 }
 

@@ -1,0 +1,144 @@
+/** The four ways a benchmark runs one model: bare, behind AtPatch without a detector, with one that flags nothing, with one that flags everything. */
+import { Worker } from "node:worker_threads";
+import { neutralTensors } from "../detector/neutral.ts";
+import type { InferenceEngine } from "../engine/engine.ts";
+import { createOrtEngine } from "../engine/ort-engine.ts";
+import { instrument } from "../hotfix/instrument.ts";
+import { attentionFeatureCount, type DetectorTensors } from "../shared/detector-tensors.ts";
+import { float32, tensor } from "../shared/tensor.ts";
+import { randomSource } from "../test/op-cases.ts";
+import type { BareRequest, BareStart } from "./bare-worker.ts";
+
+export interface BenchModel {
+  readonly name: string;
+  /** Model file, and the folder it lies in. */
+  readonly folder: string;
+  readonly file: string;
+  readonly bytes: Uint8Array;
+  readonly input: string;
+  readonly sampleShape: readonly number[];
+  readonly keys: number;
+  readonly heads: number;
+  readonly depth: number;
+}
+
+export interface Contestant {
+  readonly name: string;
+  run(batch: number): Promise<void>;
+}
+
+/** Starts a bare worker and an engine for the model, both with one session of `threads` intra-op threads. */
+export async function contestants(
+  model: BenchModel,
+  threads: number,
+): Promise<{ list: Contestant[]; close(): Promise<void> }> {
+  const bare = await startBare({ path: `${model.folder}/${model.file}`, threads });
+  const patched = instrument({ bytes: model.bytes, name: model.file });
+  const sites = patched.description.sites.length;
+  const engine = await createOrtEngine({
+    patched,
+    folder: model.folder,
+    neutral: neutralTensors(sites),
+    workers: 1,
+    threads,
+    queue: 4,
+  });
+  await engine.publish("quiet", benchDetector(model, sites, 1e9));
+  await engine.publish("loud", benchDetector(model, sites, -1e9));
+  const random = randomSource(7);
+  const inputs = new Map<number, Float32Array<ArrayBuffer>>();
+  const data = (batch: number): Float32Array<ArrayBuffer> => {
+    const count = model.sampleShape.reduce((product, dim) => product * dim, batch);
+    const known = inputs.get(batch) ?? Float32Array.from({ length: count }, () => random());
+    inputs.set(batch, known);
+    return known;
+  };
+  const throughEngine = (name: string, detector: string | null, mode: number): Contestant => ({
+    name,
+    async run(batch) {
+      await engine.run({
+        inputs: { [model.input]: float32([batch, ...model.sampleShape], data(batch)) },
+        batch,
+        modes: new Int32Array(batch).fill(mode),
+        detector,
+      });
+    },
+  });
+  return {
+    list: [
+      {
+        name: "bare onnxruntime",
+        run: (batch) =>
+          bare.run({ input: model.input, data: data(batch), shape: [batch, ...model.sampleShape] }),
+      },
+      throughEngine("AtPatch, no detector", null, 2),
+      throughEngine("AtPatch, nothing flagged", "quiet", 2),
+      throughEngine("AtPatch, everything flagged", "loud", 2),
+    ],
+    async close() {
+      await bare.close();
+      await closeEngine(engine);
+    },
+  };
+}
+
+const closeEngine = (engine: InferenceEngine): Promise<void> => engine.close();
+
+async function startBare(
+  start: BareStart,
+): Promise<{ run(request: BareRequest): Promise<void>; close(): Promise<void> }> {
+  const fromSources = import.meta.url.endsWith(".ts");
+  const entry = new URL(fromSources ? "./bare-worker.dev.mjs" : "./bare-worker.js", import.meta.url);
+  const worker = new Worker(entry, { workerData: start, ...(fromSources && { execArgv: [] }) });
+  // One run at a time, so one waiting promise is enough.
+  let settle: { resolve(): void; reject(error: unknown): void } | undefined;
+  worker.on("message", () => settle?.resolve());
+  worker.on("error", (error) => settle?.reject(error));
+  const answer = (): Promise<void> => new Promise((resolve, reject) => (settle = { resolve, reject }));
+  await answer();
+  return {
+    async run(request) {
+      const done = answer();
+      worker.postMessage(request);
+      await done;
+    },
+    async close() {
+      await worker.terminate();
+    },
+  };
+}
+
+/** A detector with random weights at the first site and a reference for every position; `threshold` decides what it flags. */
+function benchDetector(model: BenchModel, sites: number, threshold: number): DetectorTensors {
+  const { heads, keys, depth } = model;
+  const features = attentionFeatureCount + heads * depth;
+  const random = randomSource(11);
+  const list = (...shape: number[]) =>
+    float32(
+      shape,
+      Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random() - 0.5),
+    );
+  return {
+    slot: tensor(
+      "INT64",
+      [sites],
+      BigInt64Array.from({ length: sites }, (_, site) => (site === 0 ? 0n : -1n)),
+    ),
+    feature_mean: list(1, features),
+    feature_scale: list(1, features),
+    conv1_weight: list(1, 32, features, 3),
+    conv1_bias: list(1, 32),
+    conv2_weight: list(1, 16, 32, 1),
+    conv2_bias: list(1, 16),
+    conv3_weight: list(1, 1, 16, 1),
+    conv3_bias: list(1, 1),
+    thresholds: float32([1, 2], [threshold, threshold]),
+    reference_attention: float32(
+      [sites, heads, keys, keys],
+      new Float32Array(sites * heads * keys * keys).fill(1 / keys),
+    ),
+    reference_value: list(sites, heads, keys, depth),
+    // At most 8 columns: what a patch trigger touches.
+    settings: float32([5], [0.5, 8.5 / keys, 1, 0, 1]),
+  };
+}

@@ -1,0 +1,108 @@
+/**
+ * `npm run bench`: what AtPatch costs against the same model in its own worker without AtPatch. All contestants run in turn
+ * inside one process, so that the machine's mood hits them alike; the figures to quote are the ratios.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { Command } from "commander";
+import { randomVit, vitSmall } from "../test/random-vit.ts";
+import { contestants, type BenchModel } from "./contestants.ts";
+import { measureResponsiveness } from "./responsiveness.ts";
+import { median, quantile, ratio } from "./statistics.ts";
+
+const options = new Command("bench")
+  .description("Latency of a patched model against the bare runtime, interleaved in one run.")
+  .option("--seconds <n>", "time for each model and batch size", Number, 25)
+  .option("--threads <n>", "intra-op threads of every session", Number, 1)
+  .option("--batch <list>", "batch sizes", "1,8")
+  .option("--only <name>", "only models whose name contains this")
+  .option("--json <file>", "also write the figures to this file")
+  .parse()
+  .opts<{ seconds: number; threads: number; batch: string; only?: string; json?: string }>();
+
+const scratch = mkdtempSync(join(tmpdir(), "atpatch-bench-"));
+const figures: unknown[] = [];
+try {
+  console.log(
+    `node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}, ${options.threads} thread(s) a session\n`,
+  );
+  for (const model of benchModels(scratch)) {
+    if (options.only && !model.name.includes(options.only)) continue;
+    for (const batch of options.batch.split(",").map(Number))
+      figures.push(...(await benchModel(model, batch)));
+  }
+  const responsiveness = await measureResponsiveness(scratch);
+  console.log("while one inference of about a second runs:");
+  console.table(responsiveness);
+  figures.push({ responsiveness });
+  if (options.json) writeFileSync(options.json, `${JSON.stringify(figures, null, 1)}\n`);
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+function benchModels(folder: string): BenchModel[] {
+  const large = randomVit(vitSmall);
+  writeFileSync(join(folder, "vit-s.onnx"), large);
+  return [
+    {
+      name: "gtsrb-vit (96 wide, 4 layers, T = 65)",
+      folder: "models/gtsrb-vit",
+      file: "model.onnx",
+      bytes: readFileSync("models/gtsrb-vit/model.onnx"),
+      input: "pixel_values",
+      sampleShape: [3, 32, 32],
+      keys: 65,
+      heads: 3,
+      depth: 32,
+    },
+    {
+      name: "random ViT-S (384 wide, 12 layers, T = 197)",
+      folder,
+      file: "vit-s.onnx",
+      bytes: large,
+      input: "pixel_values",
+      sampleShape: [3, 224, 224],
+      keys: 197,
+      heads: 6,
+      depth: 64,
+    },
+  ];
+}
+
+async function benchModel(model: BenchModel, batch: number): Promise<unknown[]> {
+  const { list, close } = await contestants(model, options.threads);
+  try {
+    const times = list.map((): number[] => []);
+    for (let warm = 0; warm < 3; warm++) for (const contestant of list) await contestant.run(batch);
+    const end = performance.now() + options.seconds * 1000;
+    let rounds = 0;
+    while (performance.now() < end || rounds < 10) {
+      // The order rotates, so that no contestant always runs on the cache another one left.
+      for (let k = 0; k < list.length; k++) {
+        const index = (k + rounds) % list.length;
+        const began = performance.now();
+        await list[index]?.run(batch);
+        times[index]?.push(performance.now() - began);
+      }
+      rounds++;
+    }
+    const base = times[0] ?? [];
+    const rows = list.map((contestant, i) => {
+      const own = times[i] ?? [];
+      const against = ratio(own, base);
+      return {
+        contestant: contestant.name,
+        "median ms": Number(median(own).toFixed(3)),
+        "p99 ms": Number(quantile(own, 0.99).toFixed(3)),
+        ratio: Number(against.median.toFixed(3)),
+        quartiles: `${against.low.toFixed(3)}–${against.high.toFixed(3)}`,
+      };
+    });
+    console.log(`${model.name}, batch ${batch}, ${rounds} rounds`);
+    console.table(rows);
+    return rows.map((row) => ({ model: model.name, batch, threads: options.threads, rounds, ...row }));
+  } finally {
+    await close();
+  }
+}
