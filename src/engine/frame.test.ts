@@ -26,7 +26,7 @@ describe("frames", () => {
       fc.property(fc.dictionary(fc.string(), anyTensor, { maxKeys: 6 }), (tensors) => {
         const frame = structuredClone(packFrame(tensors, shared));
         const back = unpackFrame(ownedFrame(frame));
-        expect(Object.keys(back).sort()).toEqual(Object.keys(tensors).sort());
+        expect(Object.keys(back).toSorted()).toEqual(Object.keys(tensors).toSorted());
         for (const [name, tensor] of Object.entries(tensors)) {
           expect(back[name]!.datatype).toBe(tensor.datatype);
           expect(back[name]!.shape).toEqual(tensor.shape);

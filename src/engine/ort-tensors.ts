@@ -8,8 +8,11 @@ import { fromOrtType, toOrtType } from "./ort-datatypes.ts";
  * @throws AtPatchError ATPATCH_UNPROCESSABLE for datatypes the runtime does not take
  */
 export function toOrtTensor(name: string, { datatype, shape, data }: Tensor): OrtTensor {
-  // The constructor's overloads pair each type with its array; FP16 takes bit patterns whether or not Float16Array exists.
-  return new OrtTensor(toOrtType(datatype, name), data as OrtTensor.DataType, shape);
+  const type = toOrtType(datatype, name);
+  // Where Float16Array exists the constructor makes one of the bit patterns, which the binding then cannot read; it takes
+  // any object of a tensor's form.
+  if (type === "float16") return { type, dims: shape, data, location: "cpu" } as unknown as OrtTensor;
+  return new OrtTensor(type, data as OrtTensor.DataType, shape);
 }
 
 /**

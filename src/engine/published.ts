@@ -2,7 +2,7 @@
  * The detectors that runs may name. A run holds its detector from acceptance to its end, so that retiring it takes the
  * name away at once and the memory only after the last run that was accepted with it.
  */
-import type { DetectorTensors } from "../shared/detector-tensors.ts";
+import { detectorTensorNames, type DetectorTensors } from "../shared/detector-tensors.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import { toOrtType } from "./ort-datatypes.ts";
 import { packFrame, type Frame } from "./frame.ts";
@@ -49,7 +49,7 @@ export class PublishedDetectors {
   async publish(detector: DetectorKey, tensors: DetectorTensors): Promise<void> {
     let entry = this.#entries.get(detector);
     if (entry === undefined) {
-      for (const [name, { datatype }] of Object.entries(tensors)) toOrtType(datatype, name);
+      for (const name of detectorTensorNames) toOrtType(tensors[name].datatype, name);
       const frame = packFrame({ ...tensors }, true);
       const published = this.#carrier.publish(detector, frame);
       entry = { tensors: frame, published, holders: 0, retirement: undefined };
@@ -69,9 +69,7 @@ export class PublishedDetectors {
     if (entry === undefined) return;
     if (entry.holders === 0) return this.#free(detector);
     if (entry.retirement === undefined) {
-      let resolve: PromiseWithResolve["resolve"] = () => {};
-      const promise = new Promise<void>((settle) => (resolve = settle));
-      entry.retirement = { promise, resolve };
+      entry.retirement = promiseWithResolve();
     }
     await entry.retirement.promise;
   }
@@ -97,4 +95,10 @@ export class PublishedDetectors {
     this.#entries.delete(detector);
     return this.#carrier.retire(detector);
   }
+}
+
+function promiseWithResolve(): PromiseWithResolve {
+  let resolve!: PromiseWithResolve["resolve"];
+  const promise = new Promise<void>((settle) => (resolve = settle));
+  return { promise, resolve };
 }

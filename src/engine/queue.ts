@@ -1,6 +1,4 @@
 /** Runs that wait for a worker: first in, first out, at most `limit` of them. */
-import { AtPatchError } from "../shared/errors.ts";
-
 export class RunQueue<T> {
   readonly #limit: number;
   readonly #onDepth: (depth: number) => void;
@@ -16,16 +14,12 @@ export class RunQueue<T> {
     return this.#waiting.length;
   }
 
-  /** @throws AtPatchError ATPATCH_QUEUE_FULL */
-  add(run: T): void {
-    if (this.#waiting.length >= this.#limit) {
-      throw new AtPatchError(
-        "ATPATCH_QUEUE_FULL",
-        `${this.#waiting.length} runs are waiting already; try again later`,
-      );
-    }
+  /** Puts a run at the end; false, and nothing done, when the queue is full. */
+  add(run: T): boolean {
+    if (this.#waiting.length >= this.#limit) return false;
     this.#waiting.push(run);
     this.#onDepth(this.#waiting.length);
+    return true;
   }
 
   /** Puts a run that was accepted before at the head, whatever the limit. */

@@ -39,12 +39,13 @@ function toyPass(calls: PassFeeds[], extra: Readonly<Record<string, Tensor>> = {
   };
 }
 
+const flags = (keys: number, ...sites: number[]) => ({
+  keys,
+  firstSite: Int32Array.from(sites),
+  score: new Float32Array(sites.length),
+});
+
 describe("lateSamples", () => {
-  const flags = (keys: number, ...sites: number[]) => ({
-    keys,
-    firstSite: Int32Array.from(sites),
-    score: new Float32Array(sites.length),
-  });
   const x = float32([2, 2], [0, 0, 0, 0]);
 
   it("takes a sample whose earliest flag is behind the first site, and no other", () => {
@@ -132,9 +133,10 @@ describe("runRechecked", () => {
   });
 });
 
+const site = (index: number, axis: number) => ({ index, axis }) as SiteDescription;
+
 describe("firstSites", () => {
   it("finds the least site index of every axis", () => {
-    const site = (index: number, axis: number) => ({ index, axis }) as SiteDescription;
     expect(firstSites([site(0, 0), site(1, 1), site(2, 0), site(3, 1)], 2)).toEqual([0, 1]);
   });
 });

@@ -34,7 +34,7 @@ export class Scheduler {
   readonly #queue: RunQueue<PendingRun>;
   /** Accepted runs that have not settled. */
   #open = 0;
-  #whenDrained: (() => void)[] = [];
+  readonly #whenDrained: (() => void)[] = [];
 
   constructor(workers: Workers, options: SchedulerOptions) {
     this.#workers = workers;
@@ -91,12 +91,11 @@ export class Scheduler {
       void this.#start(run, worker);
       return;
     }
-    try {
-      this.#queue.add(run);
-    } catch (error) {
-      this.#options.observer.rejected?.("queue_full");
-      run.reject(error as AtPatchError);
-    }
+    if (this.#queue.add(run)) return;
+    this.#options.observer.rejected?.("queue_full");
+    run.reject(
+      new AtPatchError("ATPATCH_QUEUE_FULL", `${this.queued} runs are waiting already; try again later`),
+    );
   }
 
   async #start(run: PendingRun, worker: WorkerHandle): Promise<void> {

@@ -3,7 +3,7 @@ import { AtPatchError } from "../shared/errors.ts";
 import type { Frame } from "./frame.ts";
 import type { DetectorKey } from "./protocol.ts";
 import type { DetectorCarrier } from "./published.ts";
-import { WorkerHandle } from "./worker-handle.ts";
+import type { WorkerHandle } from "./worker-handle.ts";
 
 /** Wait before a worker is replaced, by the number of deaths since the last run that ended well. */
 const backoffMs = (deaths: number): number => (deaths <= 1 ? 0 : Math.min(100 * 2 ** (deaths - 2), 10_000));

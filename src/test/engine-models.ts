@@ -220,14 +220,13 @@ export function toySlowModel(): PatchedModel {
 export function toyEchoModel(
   types: readonly { name: string; type: DataType; info: TensorInfo }[],
 ): PatchedModel {
-  const outputOf = (name: string): string => `${name}_out`;
   return toyModel({
-    nodes: types.map(({ name }) => node("Identity", [name], [outputOf(name)])),
+    nodes: types.map(({ name }) => node("Identity", [name], [`${name}_out`])),
     inputs: types.map(({ name, type }) => valueInfo(name, type, ["B", "N"])),
-    outputs: types.map(({ name, type }) => valueInfo(outputOf(name), type, ["B", "N"])),
+    outputs: types.map(({ name, type }) => valueInfo(`${name}_out`, type, ["B", "N"])),
     describe: {
       inputs: types.map(({ info }) => info),
-      outputs: types.map(({ info }) => ({ ...info, name: outputOf(info.name) })),
+      outputs: types.map(({ info }) => ({ ...info, name: `${info.name}_out` })),
     },
   });
 }
