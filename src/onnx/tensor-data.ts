@@ -57,7 +57,8 @@ export function tensorValues(tensor: TensorProto, external?: Uint8Array): TypedA
   if (raw.length !== expected) {
     throw bad(tensor, `holds ${raw.length} bytes, its dimensions need ${expected}`);
   }
-  return new ArrayClass(raw.slice().buffer);
+  // Not `raw.slice()`: that of a Buffer is no copy.
+  return new ArrayClass(new Uint8Array(raw).buffer);
 }
 
 /** Little-endian bytes of an inline tensor, from `raw_data` or the typed field of its type. */
