@@ -114,9 +114,9 @@ export function parseAtPatchSettings(content: JsonObject): AtPatchSettings {
     else faults.push(`${key}: unknown key (known: ${Object.keys(properties).join(", ")})`);
   }
   if (Array.isArray(content.columns)) faults.push(...columnFaults(content.columns));
-  if (faults.length === 0) faults.push(...contradictions(content as AtPatchSettings));
+  if (faults.length === 0) faults.push(...contradictions(content));
   if (faults.length > 0) throw new AtPatchError("ATPATCH_BAD_MODEL", `atpatch.json: ${faults.join("; ")}`);
-  return content as AtPatchSettings;
+  return content;
 }
 
 function columnFaults(columns: readonly unknown[]): string[] {

@@ -39,8 +39,8 @@ export function scoreOutput(source: ScoreSource, outputs: readonly TensorInfo[])
     );
   }
   if (found) return found;
-  const ofRank = (rank: number): TensorInfo | undefined =>
-    outputs.find((output) => floats.includes(output.datatype) && output.shape.length === rank);
+  const ofRank = (dimensions: number): TensorInfo | undefined =>
+    outputs.find((output) => floats.includes(output.datatype) && output.shape.length === dimensions);
   return ofRank(2) ?? ofRank(1) ?? null;
 }
 
@@ -162,7 +162,7 @@ export function softmax(logits: ArrayLike<number>): Float64Array {
   let sum = 0;
   exponentials.forEach((logit, i) => {
     exponentials[i] = Math.exp(logit - most);
-    sum += exponentials[i]!;
+    sum += exponentials[i];
   });
   return exponentials.map((exponential) => exponential / sum);
 }

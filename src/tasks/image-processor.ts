@@ -151,8 +151,8 @@ class Reader {
 
   #exactSize(key: string, value: unknown, alternative: string): Size {
     if (isEdge(value)) return { height: value, width: value };
-    const [height, width]: readonly unknown[] = Array.isArray(value)
-      ? value
+    const [height, width] = Array.isArray(value)
+      ? (value as readonly unknown[])
       : isJsonObject(value)
         ? [value.height, value.width]
         : [];
