@@ -141,8 +141,7 @@ const slice: Rule = (c) => {
       if (start === null || end === null || step === null) return freshAxis(c, `${position}`, null);
       const size = axisSize(axis);
       if (start === 0 && step === 1 && end >= (size ?? 2 ** 31 - 1)) return axis;
-      return cut(
-        c,
+      return c.table.part(
         axis,
         `${start}:${end}:${step}`,
         size === null ? null : sliceIndices(size, start, end, step).length,
