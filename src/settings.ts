@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from "node:os";
 import { BlockList, isIP } from "node:net";
+import { parseArgs } from "node:util";
 import { AtPatchError, messageOf } from "./shared/errors.ts";
 
 /** One setting; `parse` turns text into the value or throws with what was expected. */
@@ -314,4 +315,22 @@ export function settingsHelp(): string {
   ]);
   const width = Math.max(...rows.map(([left]) => left.length));
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join("\n");
+}
+
+/**
+ * The settings among command-line arguments, `--name value` or `--name=value`.
+ * @throws AtPatchError ATPATCH_BAD_SETTINGS for anything else
+ */
+export function parseSettingFlags(args: readonly string[]): SettingFlags {
+  const names = Object.entries(settingDefinitions).map(([name, { flag }]) => [
+    flag.slice(2).split(" ")[0]!,
+    name,
+  ]);
+  try {
+    const options = Object.fromEntries(names.map(([flag]) => [flag!, { type: "string" as const }]));
+    const { values } = parseArgs({ args: [...args], options, strict: true });
+    return Object.fromEntries(names.map(([flag, name]) => [name, values[flag!]]));
+  } catch (error) {
+    throw new AtPatchError("ATPATCH_BAD_SETTINGS", messageOf(error), { cause: error });
+  }
 }

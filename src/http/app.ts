@@ -1,5 +1,5 @@
 /** The HTTP front end as a value: it never listens, and every option of the framework is set here. */
-import fastify, { type FastifyBaseLogger, type FastifyError } from "fastify";
+import fastify, { LogController, type FastifyBaseLogger, type FastifyError } from "fastify";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { installPrincipal } from "./auth.ts";
 import { installJsonBody } from "./body.ts";
@@ -30,7 +30,8 @@ const requestTimeout = 120_000;
 export async function buildApp(services: Services, options: AppOptions): Promise<App> {
   const app: App = fastify({
     ...(options.logger && { loggerInstance: options.logger }),
-    disableRequestLogging: true,
+    // installObservation writes the lines instead.
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: "request" }),
     bodyLimit: options.bodyLimit,
     requestTimeout,
     // Longer than the idle time of common load balancers, so that they hang up first.
@@ -40,7 +41,6 @@ export async function buildApp(services: Services, options: AppOptions): Promise
     return503OnClosing: false,
     genReqId: requestId,
     requestIdHeader: false,
-    requestIdLogLabel: "request",
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 256 },
     frameworkErrors: (error: FastifyError, request, reply) => void sendError(error, request, reply),
   }).withTypeProvider<TypeBoxTypeProvider>();

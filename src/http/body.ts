@@ -9,7 +9,7 @@ export function installJsonBody(app: App): void {
   app.addContentTypeParser<string>("application/json", { parseAs: "string" }, (request, body, done) => {
     void parse(request, body, (error, value) => {
       if (error === null) return done(null, value);
-      return done(body === "" ? error : notJson(body, error), undefined);
+      return done(body === "" ? error : notJson(body), undefined);
     });
   });
 }
@@ -32,12 +32,17 @@ export function acceptBytes(app: App): void {
   );
 }
 
-function notJson(body: string, error: unknown): AtPatchError {
+/** Why a body was not read; the parser of the framework does not say. */
+function notJson(body: string): AtPatchError {
   const word = /(?<=[\s,:[])-?(?:NaN|Infinity)(?=[\s,\]}])/.exec(body)?.[0];
-  const why =
-    word === undefined
-      ? // The parser quotes the body; only its first words are kept.
-        messageOf(error).replace(/,? \.*".*$/s, "")
-      : `it holds ${word}, and JSON has no such number`;
+  let why = "it has the key __proto__ or constructor.prototype";
+  try {
+    JSON.parse(body);
+  } catch (error) {
+    // The message quotes the body; only its first words are kept.
+    why = word
+      ? `it holds ${word}, and JSON has no such number`
+      : messageOf(error).replace(/,? \.*".*$/s, "");
+  }
   return new AtPatchError("ATPATCH_BAD_INPUT", `the body is not JSON: ${why}`);
 }

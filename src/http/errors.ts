@@ -40,8 +40,15 @@ export interface ErrorBody {
   readonly code: ErrorCode;
 }
 
+/** What a failure's text may name of the request it belongs to. */
+export interface FailedRequest {
+  readonly id: string;
+  readonly bodyLimit: number;
+  readonly contentType: string | undefined;
+}
+
 /** The catalogue's view of anything that was thrown while a request was handled. */
-export function toAtPatchError(error: unknown, request: { id: string; bodyLimit: number }): AtPatchError {
+export function toAtPatchError(error: unknown, request: FailedRequest): AtPatchError {
   if (error instanceof AtPatchError) return error;
   const { code = "", statusCode = 500, message = "" } = (error ?? {}) as Partial<FastifyError>;
   switch (code) {
@@ -51,7 +58,7 @@ export function toAtPatchError(error: unknown, request: { id: string; bodyLimit:
         `the body is over the limit of ${request.bodyLimit} bytes`,
       );
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
-      return new AtPatchError("ATPATCH_UNSUPPORTED_MEDIA", unsupportedMedia(message));
+      return new AtPatchError("ATPATCH_UNSUPPORTED_MEDIA", unsupportedMedia(request.contentType));
     case "FST_ERR_CTP_EMPTY_JSON_BODY":
       return new AtPatchError("ATPATCH_BAD_INPUT", "the body is empty, expected JSON");
     case "FST_ERR_CTP_INVALID_CONTENT_LENGTH":
@@ -72,16 +79,23 @@ export function toAtPatchError(error: unknown, request: { id: string; bodyLimit:
   );
 }
 
-function unsupportedMedia(message: string): string {
-  const type = /: (.+)$/.exec(message)?.[1]?.slice(0, 80);
-  return `content type ${type === undefined ? "is missing" : `"${type}" is not supported here`}: send application/json`;
+function unsupportedMedia(type: string | undefined): string {
+  const what =
+    type === undefined ? "there is no content type" : `content type "${type.slice(0, 80)}" is not read here`;
+  return `${what}: send content-type: application/json`;
 }
 
 /** Sends a failure. Only failures of the server itself are logged as errors. */
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const known = toAtPatchError(error, { id: request.id, bodyLimit: request.routeOptions.bodyLimit });
+  const known = toAtPatchError(error, {
+    id: request.id,
+    bodyLimit: request.routeOptions.bodyLimit,
+    contentType: request.headers["content-type"],
+  });
   const status = statusOf[known.code];
   if (status >= 500) request.log.error({ err: known.cause ?? known, code: known.code }, "request failed");
+  // Also where no hook has run: for paths that cannot be read.
+  reply.header("x-request-id", request.id);
   const wait = retryAfter[known.code];
   if (wait !== undefined) reply.header("retry-after", wait);
   if (status === 401) reply.header("www-authenticate", 'Bearer realm="atpatch"');

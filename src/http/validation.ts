@@ -14,31 +14,32 @@ export function installValidation(app: App): void {
 export function describeFault(errors: readonly FastifySchemaValidationError[], part: string): string {
   const [first] = errors;
   if (first === undefined) return `the ${part} does not fit`;
-  const path = fieldPath(first.instancePath);
+  const path = fieldPath(first.instancePath) || `the ${part}`;
+  const at = (field: string): string => (first.instancePath === "" ? field : `${path}.${field}`);
   const { params } = first as { params: Readonly<Record<string, unknown>> };
-  const at = (field: string): string => (path === "" ? field : `${path}.${field}`);
+  // A union reports the faults of its members first.
+  const here = errors.filter((error) => error.instancePath === first.instancePath);
+  if (here.some((error) => error.keyword === "anyOf"))
+    return `${path}: expected one of ${choices(here).join(", ")}`;
   switch (first.keyword) {
-    case "required": {
-      const missing = (params["requiredProperties"] ?? [params["missingProperty"]]) as string[];
-      return `${at(missing[0]!)}: the field is missing`;
-    }
-    case "additionalProperties": {
-      const [unknown] = params["additionalProperties"] as string[];
-      return `${at(unknown!.slice(0, 40))}: there is no such field`;
-    }
+    case "required":
+      return `${at((params["requiredProperties"] as string[])[0]!)}: the field is missing`;
+    case "boolean": // The schema of a field that must not be there.
+      return `${path.slice(0, 80)}: there is no such field`;
     case "enum":
       return `${path}: expected one of ${(params["allowedValues"] as unknown[]).join(", ")}`;
-    case "anyOf": {
-      const choices = errors.filter((error) => error.keyword === "const" || error.keyword === "type");
-      const words = choices.map((error) => {
-        const choice = error.params as { allowedValue?: unknown; type?: unknown };
-        return JSON.stringify(choice.allowedValue ?? choice.type);
-      });
-      return `${path || `the ${part}`}: expected one of ${[...new Set(words)].join(", ")}`;
-    }
     default:
-      return `${path || `the ${part}`}: ${first.message ?? "does not fit"}`;
+      return `${path}: ${first.message ?? "does not fit"}`;
   }
+}
+
+/** What the members of a union allow. */
+function choices(errors: readonly FastifySchemaValidationError[]): string[] {
+  const named = errors.flatMap(({ keyword, params }) => {
+    const { type, allowedValue } = params as { type?: unknown; allowedValue?: unknown };
+    return keyword === "type" ? [String(type)] : keyword === "const" ? [JSON.stringify(allowedValue)] : [];
+  });
+  return [...new Set(named)];
 }
 
 /** `/inputs/0/name` as `inputs[0].name`. */

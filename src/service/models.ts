@@ -20,28 +20,25 @@ export interface ServedModel {
   readonly maxInstances: number;
   /** Longest time from the arrival of a request to its answer. */
   readonly deadlineMs: number;
+  /** Finishes what was accepted and lets everything go. */
+  close(): Promise<void>;
 }
 
 /** Models by name. */
 export class ModelTable {
   readonly #models: ReadonlyMap<string, ServedModel>;
-  readonly #fallback: ServedModel;
+  readonly #fallback: ServedModel | undefined;
 
   /**
-   * @param fallback the model asked when a request names none; the first one when absent
-   * @throws AtPatchError ATPATCH_BAD_SETTINGS without a model, or when `fallback` is not among them
+   * @param fallback name of the model asked when a request names none; the first one when absent
+   * @throws AtPatchError ATPATCH_BAD_SETTINGS when `fallback` is not among them
    */
   constructor(models: readonly ServedModel[], fallback: string | null = null) {
     this.#models = new Map(models.map((model) => [model.name, model]));
-    const found = fallback === null ? models[0] : this.#models.get(fallback);
-    if (found === undefined) {
-      const what =
-        fallback === null
-          ? "there is no model to serve"
-          : `there is no model "${fallback}" to be the default`;
-      throw new AtPatchError("ATPATCH_BAD_SETTINGS", what);
+    this.#fallback = fallback === null ? models[0] : this.#models.get(fallback);
+    if (fallback !== null && this.#fallback === undefined) {
+      throw new AtPatchError("ATPATCH_BAD_SETTINGS", `there is no model "${fallback}" to be the default`);
     }
-    this.#fallback = found;
   }
 
   /** @throws AtPatchError ATPATCH_UNKNOWN_MODEL, also when the version is not the served one */
@@ -57,8 +54,13 @@ export class ModelTable {
     return model;
   }
 
-  /** The model asked when a request names none. */
+  /**
+   * The model asked when a request names none.
+   * @throws AtPatchError ATPATCH_UNKNOWN_MODEL when nothing is served
+   */
   get fallback(): ServedModel {
+    if (this.#fallback === undefined)
+      throw new AtPatchError("ATPATCH_UNKNOWN_MODEL", "no model is served here");
     return this.#fallback;
   }
 

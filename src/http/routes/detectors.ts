@@ -20,8 +20,8 @@ export function detectorRoutes({ admin }: Services) {
           ...adminOnly,
           summary: "Validate, try out and store a detector bundle",
           operationId: "uploadDetector",
-          consumes: ["application/octet-stream"],
           params: modelParams,
+          body: schemas.bundleBytes,
           response: {
             200: { ...schemas.uploaded, description: "These bytes were stored already." },
             201: { ...schemas.uploaded, description: "Stored." },
@@ -76,9 +76,8 @@ export function detectorRoutes({ admin }: Services) {
           ...adminOnly,
           summary: "The bundle as it was uploaded",
           operationId: "downloadDetector",
-          produces: ["application/octet-stream"],
           params: schemas.detectorParams,
-          response: { 200: schemas.bundleContent, ...refusals },
+          response: { 200: schemas.bundleBytes, ...refusals },
         },
       },
       async (request, reply) => {

@@ -1,6 +1,7 @@
 /** `GET /admin/events`: every change of a model's detectors or policy as a server-sent event, as it happens. */
 import type { ServerResponse } from "node:http";
-import { failuresOf } from "../schemas/common.ts";
+import { eventStream } from "../schemas/admin.ts";
+import { adminOnly, failuresOf } from "../schemas/common.ts";
 import type { App, Services } from "../services.ts";
 
 const heartbeatMs = 15_000;
@@ -18,12 +19,10 @@ export function eventRoutes({ admin }: Services) {
       {
         config: { scope: "read" },
         schema: {
-          tags: ["admin"],
-          security: [{ bearer: [] }],
+          ...adminOnly,
           summary: "Changes of detectors and policy as server-sent events",
           operationId: "events",
-          produces: ["text/event-stream"],
-          response: failuresOf(401, 403),
+          response: { 200: eventStream, ...failuresOf(401, 403) },
         },
       },
       (request, reply) => {

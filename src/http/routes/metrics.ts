@@ -12,8 +12,9 @@ export function metricsRoutes({ metrics }: Services) {
           tags: ["metrics"],
           summary: "Metrics in the Prometheus text format",
           operationId: "metrics",
-          produces: ["text/plain"],
-          response: { 200: Type.String() },
+          response: {
+            200: { description: "The metrics.", content: { "text/plain": { schema: Type.String() } } },
+          },
         },
       },
       async (_request, reply) => {

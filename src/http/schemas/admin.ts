@@ -12,7 +12,10 @@ const state = {
 };
 
 /** What answers to every change. */
-export const snapshot = Type.Object({ model: Type.String(), revision: Type.Integer(), ...state });
+export const snapshot = Type.Object(
+  { model: Type.String(), revision: Type.Integer(), ...state },
+  { description: "The state after the change." },
+);
 
 const site = Type.Object({
   index: Type.Integer(),
@@ -22,24 +25,28 @@ const site = Type.Object({
   rank: Type.Integer(),
   dims: Type.String(),
   heads: nullable(Type.Integer()),
+  keys: Type.Optional(nullable(Type.Integer())),
   where: Type.String(),
   axis: Type.Integer(),
   node: Type.String(),
   mask: Type.String(),
 });
 
-export const modelState = Type.Object({
-  ...snapshot.properties,
-  task: Type.String(),
-  labels: Type.Array(Type.String()),
-  ready: Type.Boolean(),
-  queued: Type.Integer(),
-  fingerprint: Type.String(),
-  sites: Type.Array(site),
-  counters: Type.Object({ requests: Type.Integer(), samples: Type.Integer(), triggered: Type.Integer() }),
-});
+export const modelState = Type.Object(
+  {
+    ...snapshot.properties,
+    task: Type.String(),
+    labels: Type.Array(Type.String()),
+    ready: Type.Boolean(),
+    queued: Type.Integer(),
+    fingerprint: Type.String(),
+    sites: Type.Array(site),
+    counters: Type.Object({ requests: Type.Integer(), samples: Type.Integer(), triggered: Type.Integer() }),
+  },
+  { description: "The model." },
+);
 
-export const modelStates = Type.Object({ models: Type.Array(modelState) });
+export const modelStates = Type.Object({ models: Type.Array(modelState) }, { description: "The models." });
 
 export const detectorParams = Type.Object({ ...modelParams.properties, id: Type.String() });
 
@@ -50,11 +57,29 @@ const stored = {
   role: nullable(Type.Enum(["active", "previous"])),
 };
 
-export const detectorList = Type.Object({ detectors: Type.Array(Type.Object(stored)) });
-export const detectorDescription = Type.Object({ ...stored, metadata: document });
+export const detectorList = Type.Object(
+  { detectors: Type.Array(Type.Object(stored)) },
+  { description: "The detectors." },
+);
+export const detectorDescription = Type.Object(
+  { ...stored, metadata: document },
+  { description: "The detector." },
+);
 export const uploaded = Type.Object({ id: detectorId, report: document });
 
-export const bundleContent = Type.Unsafe<Buffer>({ type: "string", format: "binary" });
+/** The bytes of a bundle, on the way in and out. */
+export const bundleBytes = {
+  description: "A detector bundle: safetensors.",
+  content: {
+    "application/octet-stream": {
+      schema: Type.Unsafe<Buffer>({ contentMediaType: "application/octet-stream" }),
+    },
+  },
+};
+export const eventStream = {
+  description: "One event per change; its data is the history entry with the model's name.",
+  content: { "text/event-stream": { schema: Type.String() } },
+};
 export const removed = Type.Unsafe<undefined>({ type: "null", description: "Removed." });
 
 const reason = Type.Optional(
@@ -88,19 +113,22 @@ export const historyQuery = Type.Object(
   { additionalProperties: false },
 );
 
-export const history = Type.Object({
-  entries: Type.Array(
-    Type.Object({
-      sequence: Type.Integer(),
-      revision: Type.Integer(),
-      at: Type.String(),
-      actor: Type.String(),
-      action: Type.String(),
-      detector: nullable(detectorId),
-      reason: nullable(Type.String()),
-      before: Type.Object(state),
-      after: Type.Object(state),
-      parent: nullable(Type.String()),
-    }),
-  ),
-});
+export const history = Type.Object(
+  {
+    entries: Type.Array(
+      Type.Object({
+        sequence: Type.Integer(),
+        revision: Type.Integer(),
+        at: Type.String(),
+        actor: Type.String(),
+        action: Type.String(),
+        detector: nullable(detectorId),
+        reason: nullable(Type.String()),
+        before: Type.Object(state),
+        after: Type.Object(state),
+        parent: nullable(Type.String()),
+      }),
+    ),
+  },
+  { description: "The entries." },
+);

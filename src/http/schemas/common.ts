@@ -1,5 +1,5 @@
 /** Pieces that the schemas of several route groups share. */
-import { Type, type TSchema } from "typebox";
+import { Type, type Static, type TSchema } from "typebox";
 import { errorCodes } from "../../shared/errors.ts";
 
 export const errorSchema = Type.Object(
@@ -7,7 +7,7 @@ export const errorSchema = Type.Object(
     error: Type.String({ description: "What is wrong and what was expected." }),
     code: Type.Enum(Object.keys(errorCodes), { description: "Stable code of the failure." }),
   },
-  { description: "A failure." },
+  { $id: "Failure", description: "A failure." },
 );
 
 export const modelParams = Type.Object({ model: Type.String({ description: "Name of a served model." }) });
@@ -41,13 +41,10 @@ const failures = {
 } as const;
 
 /** Response schemas of the failures a route may answer with. */
-export function failuresOf(...statuses: (keyof typeof failures)[]): Record<number, typeof errorSchema> {
-  return Object.fromEntries(
-    statuses.map((status) => [
-      status,
-      { ...errorSchema, description: failures[status] } as typeof errorSchema,
-    ]),
-  );
+export function failuresOf(...statuses: (keyof typeof failures)[]) {
+  const reference = (description: string) =>
+    Type.Unsafe<Static<typeof errorSchema>>({ $ref: "Failure#", description });
+  return Object.fromEntries(statuses.map((status) => [status, reference(failures[status])]));
 }
 
 /** What every admin route says about itself. */

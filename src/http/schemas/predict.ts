@@ -30,8 +30,14 @@ export const predictBody = Type.Object({
 
 const place = Type.Union([
   Type.Object({
-    patch: Type.Tuple([Type.Integer(), Type.Integer()], { description: "Row and column of the patch." }),
-    box: Type.Tuple([Type.Number(), Type.Number(), Type.Number(), Type.Number()], {
+    patch: Type.Array(Type.Integer(), {
+      minItems: 2,
+      maxItems: 2,
+      description: "Row and column of the patch.",
+    }),
+    box: Type.Array(Type.Number(), {
+      minItems: 4,
+      maxItems: 4,
       description: "x, y, width and height in pixels of the picture that was sent.",
     }),
   }),
@@ -54,32 +60,38 @@ const column = Type.Object({
   ),
 });
 
-export const predictAnswer = Type.Object({
-  model_name: Type.String(),
-  predictions: Type.Array(
-    Type.Object({
-      label: Type.String(),
-      index: Type.Integer(),
-      score: Type.Number(),
-      probabilities: Type.Record(Type.String(), Type.Number()),
-      atpatch: Type.Object({
-        mode: modeSchema,
-        triggered: Type.Boolean(),
-        failed_open: Type.Optional(
-          Type.Boolean({ description: "Detection failed; this is the unpatched answer." }),
-        ),
-        columns: Type.Array(column),
+export const predictAnswer = Type.Object(
+  {
+    model_name: Type.String(),
+    predictions: Type.Array(
+      Type.Object({
+        label: Type.String(),
+        index: Type.Integer(),
+        score: Type.Number(),
+        probabilities: Type.Record(Type.String(), Type.Number()),
+        atpatch: Type.Object({
+          mode: modeSchema,
+          triggered: Type.Boolean(),
+          failed_open: Type.Optional(
+            Type.Boolean({ description: "Detection failed; this is the unpatched answer." }),
+          ),
+          columns: Type.Array(column),
+        }),
       }),
-    }),
-  ),
-  atpatch: Type.Object({ detector: nullable(detectorId), revision: Type.Integer() }),
-});
+    ),
+    atpatch: Type.Object({ detector: nullable(detectorId), revision: Type.Integer() }),
+  },
+  { description: "One prediction per instance, and the detector that looked at them." },
+);
 
-export const modelList = Type.Object({ models: Type.Array(Type.String()) });
+export const modelList = Type.Object({ models: Type.Array(Type.String()) }, { description: "Names." });
 
-export const modelStatus = Type.Object({
-  name: Type.String(),
-  ready: Type.Boolean(),
-  task: Type.String(),
-  labels: Type.Array(Type.String()),
-});
+export const modelStatus = Type.Object(
+  {
+    name: Type.String(),
+    ready: Type.Boolean(),
+    task: Type.String(),
+    labels: Type.Array(Type.String()),
+  },
+  { description: "The model's state." },
+);

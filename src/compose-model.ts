@@ -1,0 +1,145 @@
+/** The composition root of one model: which implementations stand behind a served model. */
+import { readFile } from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import { parseBundle } from "./detector/bundle.ts";
+import { FileStore } from "./detector/file-store.ts";
+import { neutralTensors } from "./detector/neutral.ts";
+import { defaultPolicy } from "./detector/policy.ts";
+import { DetectorRegistry } from "./detector/registry.ts";
+import { importShipped } from "./detector/shipped.ts";
+import type { DetectorStore } from "./detector/store.ts";
+import type { EngineObserver, InferenceEngine } from "./engine/engine.ts";
+import { createOrtEngine } from "./engine/ort-engine.ts";
+import { instrument, type ModelFile } from "./hotfix/instrument.ts";
+import type { Metrics } from "./metrics/metrics.ts";
+import { ModelCounters } from "./service/counters.ts";
+import { Explainer, explainTaps } from "./service/explainer.ts";
+import type { ServedModel } from "./service/models.ts";
+import { selfTest } from "./service/self-test.ts";
+import type { Settings } from "./settings.ts";
+import type { PatchedModel } from "./shared/patched-model.ts";
+import { createTask, type TaskModel } from "./tasks/create-task.ts";
+import { readModelFolder, type ModelFolder } from "./tasks/model-folder.ts";
+import type { Task } from "./tasks/task.ts";
+
+/** Settings of one model's engine. */
+export type EngineSettings = Pick<Settings, "workers" | "threads" | "queue" | "deadlineMs" | "recheck">;
+
+/** Starts the engine of a patched model. */
+export function openEngine(
+  patched: PatchedModel,
+  folder: string,
+  settings: EngineSettings,
+  observer: EngineObserver = {},
+): Promise<InferenceEngine> {
+  const neutral = neutralTensors(patched.description.sites.length);
+  return createOrtEngine({ patched, folder, neutral, observer, ...settings });
+}
+
+/** What a model is served from. */
+export interface ModelParts {
+  readonly name: string;
+  readonly version: string;
+  /** Reads the model file; its bytes are not kept. */
+  readonly file: () => Promise<ModelFile>;
+  /** Folder that the model file lies in. */
+  readonly folder: string;
+  readonly task: (model: TaskModel) => Promise<Task>;
+  readonly store: () => Promise<DetectorStore>;
+  /** Bundles that come with the model. */
+  readonly shipped: readonly Uint8Array[];
+  readonly policy?: ModelFolder["settings"]["policy"];
+}
+
+/**
+ * Instruments a model, starts its engine and takes up its detectors.
+ * @throws AtPatchError ATPATCH_BAD_MODEL, ATPATCH_MODEL_REFUSED, and what the store and the registry throw
+ */
+export async function openModel(
+  parts: ModelParts,
+  settings: EngineSettings & Pick<Settings, "maxInstances">,
+  metrics: Metrics,
+  warn: (message: string) => void,
+): Promise<ServedModel> {
+  const { name, version, folder } = parts;
+  const patched = instrument(await parts.file());
+  const { description } = patched;
+  const task = await parts.task(description);
+  const engine = await openEngine(patched, folder, settings, metrics.engine(name));
+  try {
+    const store = await parts.store();
+    const registry = await DetectorRegistry.open({
+      model: name,
+      store,
+      description,
+      host: {
+        publish: (id, tensors) => engine.publish(id, tensors),
+        retire: (id) => engine.retire(id),
+        selfTest: (id, _tensors, metadata) => selfTest(engine, id, metadata),
+      },
+      policy: { ...defaultPolicy, ...parts.policy },
+      warn,
+    });
+    const { warnings } = await importShipped(registry, parts.shipped);
+    for (const warning of warnings) warn(warning);
+    const explainer = new Explainer({
+      open: async () => {
+        const tapped = instrument(await parts.file(), { taps: explainTaps });
+        return openEngine(tapped, folder, { ...settings, workers: 1, queue: 16 });
+      },
+      bundle: async (id) => parseBundle(await registry.content(id)),
+      warn,
+    });
+    return {
+      name,
+      version,
+      task,
+      engine,
+      registry,
+      explainer,
+      counters: new ModelCounters(),
+      maxInstances: settings.maxInstances,
+      deadlineMs: settings.deadlineMs,
+      close: async () => {
+        await Promise.all([engine.close(), explainer.close()]);
+        await store.close();
+      },
+    };
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+/** Serves a model folder; its own `atpatch.json` goes before the settings of the server. */
+export async function loadServedModel(
+  path: string,
+  settings: Settings,
+  metrics: Metrics,
+  warn: (message: string) => void,
+): Promise<ServedModel> {
+  const folder = await readModelFolder(path);
+  const { engine = {}, policy } = folder.settings;
+  const { absolute } = folder.model;
+  return openModel(
+    {
+      name: folder.name,
+      version: folder.version,
+      file: async () => ({ bytes: await readFile(absolute), name: basename(absolute) }),
+      folder: dirname(absolute),
+      task: (model) => createTask(folder, model),
+      store: () => FileStore.open({ root: settings.state, model: folder.name }),
+      shipped: await Promise.all(folder.detectors.map((file) => readFile(file.absolute))),
+      ...(policy && { policy }),
+    },
+    {
+      ...settings,
+      workers: engine.workers ?? settings.workers,
+      threads: engine.threads ?? settings.threads,
+      queue: engine.queue ?? settings.queue,
+      deadlineMs: engine.deadline_ms ?? settings.deadlineMs,
+    },
+    metrics,
+    warn,
+  );
+}

@@ -1,0 +1,146 @@
+/** The composition root: this file and compose-model.ts are the only ones that name concrete implementations. */
+import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { pino, type Logger } from "pino";
+import { loadServedModel } from "./compose-model.ts";
+import { buildApp } from "./http/app.ts";
+import type { App, Services } from "./http/services.ts";
+import { createMetrics, type DetectorRole, type Metrics } from "./metrics/metrics.ts";
+import { AdminService } from "./service/admin.ts";
+import { Health } from "./service/health.ts";
+import { InferService } from "./service/infer.ts";
+import { ModelTable, type ServedModel } from "./service/models.ts";
+import { PredictService } from "./service/predict.ts";
+import { PatchedRunner } from "./service/run.ts";
+import { adminEntry, generateToken, parseTokens, TokenTable, type TokenEntry } from "./service/tokens.ts";
+import type { Settings } from "./settings.ts";
+import { AtPatchError, messageOf } from "./shared/errors.ts";
+import { listModelFolders, readModelFolder } from "./tasks/model-folder.ts";
+import { packageVersion } from "./version.ts";
+
+export interface ServiceParts {
+  readonly models: readonly ServedModel[];
+  readonly defaultModel: string | null;
+  readonly tokens: readonly TokenEntry[];
+  /** See `CallRules.openOverride`. */
+  readonly openOverride: boolean;
+  readonly metrics: Metrics;
+}
+
+/** @throws AtPatchError ATPATCH_BAD_SETTINGS when the default model is not among the models */
+export function createServices(parts: ServiceParts): Services {
+  const { metrics, tokens, openOverride } = parts;
+  const models = new ModelTable(parts.models, parts.defaultModel);
+  const runner = new PatchedRunner({ openOverride }, metrics.service);
+  return {
+    models,
+    predict: new PredictService(models, runner, metrics.service),
+    infer: new InferService(models, runner),
+    admin: new AdminService(models, metrics.service),
+    health: new Health(models),
+    tokens: new TokenTable(tokens),
+    metrics,
+  };
+}
+
+/** The detectors in use, for `atpatch_detector_info`. */
+export function detectorRoles(models: readonly ServedModel[]): DetectorRole[] {
+  return models.flatMap(({ name, registry }) => {
+    const { active } = registry.snapshot();
+    return active === null ? [] : [{ model: name, detector: active, role: "active" as const }];
+  });
+}
+
+export interface ComposedServer {
+  readonly app: App;
+  readonly services: Services;
+  readonly logger: Logger;
+  /** The admin token made for this run, or null when the operator configured one. */
+  readonly generatedToken: string | null;
+  /** Stops engines and stores, once the app is closed. */
+  close(): Promise<void>;
+}
+
+/**
+ * Everything a server needs, loaded and ready to listen.
+ * @throws AtPatchError ATPATCH_BAD_SETTINGS, or ATPATCH_BAD_MODEL when no model could be loaded
+ */
+export async function composeServer(settings: Settings): Promise<ComposedServer> {
+  const logger = createLogger(settings);
+  const { tokens, generated } = await readTokens(settings);
+  const models: ServedModel[] = [];
+  const metrics = createMetrics({ roles: () => detectorRoles(models) });
+  const close = async (): Promise<void> => {
+    await Promise.all(models.map((model) => model.close()));
+  };
+  try {
+    for (const path of await modelPaths(settings.models)) {
+      const name = basename(path);
+      const warn = (message: string): void => logger.warn({ model: name }, message);
+      try {
+        models.push(await loadServedModel(path, settings, metrics, warn));
+      } catch (error) {
+        logger.error(
+          { model: name, code: error instanceof AtPatchError ? error.code : undefined },
+          messageOf(error),
+        );
+      }
+    }
+    if (models.length === 0) {
+      throw new AtPatchError(
+        "ATPATCH_BAD_MODEL",
+        `no model in "${settings.models}" could be loaded: see above`,
+      );
+    }
+    const services = createServices({
+      models,
+      defaultModel: settings.defaultModel,
+      tokens,
+      openOverride: generated !== null,
+      metrics,
+    });
+    const app = await buildApp(services, {
+      version: packageVersion(),
+      bodyLimit: settings.bodyLimit,
+      logger,
+    });
+    return { app, services, logger, generatedToken: generated, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Logs go to the standard error stream; secrets never do. */
+function createLogger({ logLevel }: Settings): Logger {
+  return pino(
+    {
+      level: logLevel,
+      redact: ["headers.authorization", "req.headers.authorization", "*.token", "token"],
+    },
+    pino.destination({ dest: 2, sync: false }),
+  );
+}
+
+async function modelPaths(models: string): Promise<string[]> {
+  const folders = await listModelFolders(models);
+  if (folders.length > 0) return folders;
+  await readModelFolder(models);
+  return [models];
+}
+
+async function readTokens(settings: Settings): Promise<{ tokens: TokenEntry[]; generated: string | null }> {
+  const tokens: TokenEntry[] = [];
+  if (settings.adminToken !== null) tokens.push(adminEntry("admin", settings.adminToken));
+  if (settings.tokensFile !== null) {
+    const text = await readFile(settings.tokensFile, "utf8").catch((cause: unknown) => {
+      throw new AtPatchError("ATPATCH_BAD_SETTINGS", "ATPATCH_TOKENS_FILE: the file cannot be read", {
+        cause,
+      });
+    });
+    tokens.push(...parseTokens(text));
+  }
+  if (tokens.length > 0) return { tokens, generated: null };
+  const generated = generateToken();
+  return { tokens: [adminEntry("generated", generated)], generated };
+}

@@ -1,0 +1,74 @@
+/** The server as a process: compose, listen, say so, and drain at a stop signal. */
+import { setTimeout as sleep } from "node:timers/promises";
+import closeWithGrace from "close-with-grace";
+import { composeServer, type ComposedServer } from "./compose.ts";
+import type { Settings } from "./settings.ts";
+import { AtPatchError, messageOf } from "./shared/errors.ts";
+
+/**
+ * Serves until the process is told to stop: ready turns 503, accepted requests are answered, then it exits with 0.
+ * Resolves once it listens.
+ * @param print gets the summary, which holds the generated token and must not go to a log
+ * @throws AtPatchError ATPATCH_BAD_SETTINGS, also for an address that cannot be listened on; ATPATCH_BAD_MODEL
+ */
+export async function serve(settings: Settings, print: (text: string) => void): Promise<void> {
+  const server = await composeServer(settings);
+  const url = await listen(server, settings);
+  print(summary(server, settings, url));
+  closeWithGrace(
+    { delay: settings.drainDelayMs + settings.drainMs, logger: server.logger },
+    async ({ err, signal }) => {
+      if (err) server.logger.fatal({ err }, "unexpected failure, stopping");
+      else server.logger.info({ signal }, "draining");
+      await drain(server, settings.drainDelayMs);
+      server.logger.info("stopped");
+    },
+  );
+}
+
+/** Not ready, then closed to new work, then everything that was accepted answered. */
+export async function drain({ app, services, close }: ComposedServer, delayMs: number): Promise<void> {
+  services.health.enter("draining");
+  if (delayMs > 0) await sleep(delayMs);
+  services.health.enter("closing");
+  await app.close();
+  await close();
+}
+
+async function listen({ app, close }: ComposedServer, { host, port }: Settings): Promise<string> {
+  try {
+    return await app.listen({ host, port });
+  } catch (error) {
+    await app.close();
+    await close();
+    const what = `ATPATCH_HOST and ATPATCH_PORT: cannot listen on ${host}:${port}: ${messageOf(error)}`;
+    throw new AtPatchError("ATPATCH_BAD_SETTINGS", what, { cause: error });
+  }
+}
+
+/** What a person wants to know at the start. */
+export function summary(
+  { services, generatedToken }: Pick<ComposedServer, "services" | "generatedToken">,
+  settings: Pick<Settings, "models">,
+  url: string,
+): string {
+  const lines = [`AtPatch serves ${settings.models} at ${url}`, ""];
+  for (const { name, task, engine, registry } of services.models.all()) {
+    const { active, policy } = registry.snapshot();
+    const detector = active === null ? "no detector" : `detector ${active.slice(0, 19)}…`;
+    const sites = engine.description.sites.length;
+    const isDefault = name === services.models.fallback.name ? ", default" : "";
+    lines.push(
+      `  ${name}  ${task.kind}, ${sites} attention sites, ${detector}, policy ${policy.mode}${isDefault}`,
+    );
+  }
+  lines.push(
+    "",
+    `  Predict      POST ${url}/predict`,
+    `  API page     ${url}/docs`,
+    `  Metrics      ${url}/metrics`,
+  );
+  if (generatedToken !== null)
+    lines.push(`  Admin token  ${generatedToken}  (made for this run; set ATPATCH_ADMIN_TOKEN to choose)`);
+  return `${lines.join("\n")}\n`;
+}

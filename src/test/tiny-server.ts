@@ -1,0 +1,98 @@
+/** A whole server in this process on the tiny model: real runtime, real registry, no socket unless a test listens. */
+import { Writable } from "node:stream";
+import { pino } from "pino";
+import { openModel, type EngineSettings } from "../compose-model.ts";
+import { createServices, detectorRoles } from "../compose.ts";
+import { MemoryStore } from "../detector/memory-store.ts";
+import { buildApp } from "../http/app.ts";
+import type { App, Services } from "../http/services.ts";
+import { createMetrics } from "../metrics/metrics.ts";
+import type { ServedModel } from "../service/models.ts";
+import type { TokenEntry } from "../service/tokens.ts";
+import { createClassScores } from "../tasks/class-scores.ts";
+import { createTensorTask } from "../tasks/tensor.ts";
+import { tinyLabels, tinyModel, type TinyModelOptions } from "./tiny-model.ts";
+
+export interface TinyServerOptions extends TinyModelOptions {
+  readonly name?: string;
+  readonly tokens?: readonly TokenEntry[];
+  readonly openOverride?: boolean;
+  readonly shipped?: (model: Uint8Array) => readonly Uint8Array[];
+  readonly settings?: Partial<EngineSettings & { maxInstances: number }>;
+  readonly bodyLimit?: number;
+}
+
+export interface TinyServer {
+  readonly app: App;
+  readonly services: Services;
+  readonly model: ServedModel;
+  /** Every line that was logged. */
+  readonly log: string[];
+  close(): Promise<void>;
+}
+
+export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyServer> {
+  const models: ServedModel[] = [];
+  const metrics = createMetrics({ roles: () => detectorRoles(models), process: false });
+  const log: string[] = [];
+  const warn = (message: string): void => void log.push(message);
+  const bytes = tinyModel(options);
+  const model = await openModel(
+    {
+      name: options.name ?? "tiny",
+      version: "1",
+      file: () => Promise.resolve({ bytes, name: "model.onnx" }),
+      folder: ".",
+      task: ({ inputs, outputs }) =>
+        Promise.resolve(
+          createTensorTask({
+            inputs,
+            scores: createClassScores({ config: null, settings: {}, labels: tinyLabels }, outputs),
+            layout: { kind: "sequence", firstKey: 1 },
+          }),
+        ),
+      store: () => Promise.resolve(new MemoryStore()),
+      shipped: options.shipped?.(bytes) ?? [],
+    },
+    {
+      workers: 1,
+      threads: 1,
+      queue: 16,
+      deadlineMs: 20_000,
+      recheck: true,
+      maxInstances: 8,
+      ...options.settings,
+    },
+    metrics,
+    warn,
+  );
+  models.push(model);
+  const services = createServices({
+    models,
+    defaultModel: null,
+    tokens: options.tokens ?? [],
+    openOverride: options.openOverride ?? true,
+    metrics,
+  });
+  const sink = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      log.push(chunk.toString());
+      done();
+    },
+  });
+  const app = await buildApp(services, {
+    version: "0.0.0",
+    bodyLimit: options.bodyLimit ?? 64 * 1024,
+    logger: pino({ level: "debug" }, sink),
+  });
+  return {
+    app,
+    services,
+    model,
+    log,
+    close: async () => {
+      await app.close();
+      await model.close();
+    },
+  };
+}
