@@ -69,7 +69,7 @@ describe("bundle", () => {
       );
     }
     expect(refusal(() => parseBundle(Uint8Array.of(...bytes, 0)))).toContain("bytes of data");
-  });
+  }, 30_000);
 
   it("refuses a bundle over the size limit before reading it", () => {
     expect(refusal(() => parseBundle(new Uint8Array(maxBundleBytes + 1)))).toContain(
@@ -94,7 +94,7 @@ describe("bundle", () => {
       ),
       { numRuns: 1000 },
     );
-  });
+  }, 30_000);
 
   const good = exampleTensors();
   it.each<[string, Record<string, Tensor | undefined>, string]>([
@@ -161,6 +161,15 @@ describe("bundle", () => {
       "kernel of 1 or 3, got 2",
     ],
     ["a wide kernel", { conv1_weight: float32([2, 4, 15, 5], new Float32Array(600)) }, "K may be 3, got 5"],
+    [
+      "fewer features than attention alone has",
+      {
+        feature_mean: float32([2, 10], new Float32Array(20)),
+        feature_scale: float32([2, 10], new Float32Array(20)),
+        conv1_weight: float32([2, 4, 10, 3], new Float32Array(240)),
+      },
+      "expected at least 11 features, got 10",
+    ],
     [
       "a column threshold above the gate",
       { thresholds: float32([2, 2], [2.1, -0.3, 4, 4.5]) },

@@ -112,5 +112,5 @@ describe("file log after a crash", () => {
     expect(await (await FileLog.open(file)).read()).toHaveLength(2);
     await log.close();
     await rm(folder, { recursive: true });
-  });
+  }, 30_000);
 });

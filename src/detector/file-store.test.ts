@@ -165,6 +165,11 @@ describe("control log on a file", () => {
       ([a, b = "", c]) => [a!, b.replace("alice", "mallo"), c!],
       "entry 2: it does not continue",
     ],
+    [
+      "an entry has another number",
+      ([a, b, c = ""]) => [a!, b!, c.replace('"sequence":2', '"sequence":7')],
+      "entry 2: it does not continue",
+    ],
     ["an entry was taken out", ([a, , c]) => [a!, c!], "entry 1: it does not continue"],
     ["the first entries were taken out", ([, , c]) => [c!], "entry 0: it does not continue"],
     ["an entry is there twice", ([a, b, c]) => [a!, b!, b!, c!], "entry 2: it does not continue"],

@@ -195,6 +195,31 @@ describe("registry", () => {
       });
     });
 
+    it("refuses a stored detector that does not fit, and does not trouble the host", async () => {
+      const foreign = exampleBundle(0, exampleDescription("another model"));
+      const { id } = await store.put(foreign);
+      await expect(registry.activate(id, change)).rejects.toMatchObject({ code: "ATPATCH_BUNDLE_MISMATCH" });
+      await settle();
+      expect([registry.snapshot().revision, host.calls]).toEqual([0, []]);
+    });
+
+    it("loses no change when an upload is written down meanwhile", async () => {
+      let proceed: (() => void) | undefined;
+      store.beforeAppend = ({ action }) =>
+        action === "uploaded" ? new Promise((done) => (proceed = done)) : undefined;
+      const upload = registry.upload(bundleC, change);
+      await settle();
+      const activation = registry.activate(a, change);
+      await settle();
+      proceed?.();
+      await Promise.all([upload, activation]);
+      expect(registry.snapshot()).toMatchObject({ revision: 1, active: a });
+      expect((await registry.history({ limit: 2 })).map(({ action }) => action)).toEqual([
+        "activated",
+        "uploaded",
+      ]);
+    });
+
     it.each([c, "none", ""])("refuses to activate %j, which is not stored", async (id) => {
       await expect(registry.activate(id, change)).rejects.toMatchObject({ code: "ATPATCH_UNKNOWN_DETECTOR" });
       await expect(registry.describe(id)).rejects.toMatchObject({ code: "ATPATCH_UNKNOWN_DETECTOR" });
