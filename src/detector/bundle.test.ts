@@ -2,34 +2,18 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { detectorTensorNames, type DetectorTensors } from "../shared/detector-tensors.ts";
 import { AtPatchError } from "../shared/errors.ts";
-import { readSafetensors, writeSafetensors } from "../shared/safetensors.ts";
 import { float32, tensor, type Tensor } from "../shared/tensor.ts";
-import { exampleBundle, exampleDescription, exampleMetadata, exampleTensors } from "../test/bundles.ts";
+import {
+  exampleBundle,
+  exampleDescription,
+  exampleMetadata,
+  exampleTensors,
+  refusal,
+  uncheckedBundle,
+} from "../test/bundles.ts";
 import { checkDetectorTensors } from "./bundle-tensors.ts";
 import { bundleId, checkFits, encodeBundle, maxBundleBytes, parseBundle } from "./bundle.ts";
 import { neutralTensors } from "./neutral.ts";
-
-/** Writes a bundle without any check. */
-function unchecked(
-  metadata: unknown,
-  tensors: Partial<DetectorTensors> & Record<string, Tensor | undefined>,
-): Uint8Array {
-  const present = Object.entries({ ...exampleTensors(), ...tensors }).filter(
-    (entry): entry is [string, Tensor] => entry[1] !== undefined,
-  );
-  return writeSafetensors(new Map(present), { atpatch: JSON.stringify(metadata) });
-}
-
-function refusal(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    expect(error).toBeInstanceOf(AtPatchError);
-    const { code, message } = error as AtPatchError;
-    return `${code} ${message}`;
-  }
-  throw new Error("nothing was refused");
-}
 
 const withValue = (original: Tensor, at: number, value: number): Tensor =>
   float32(original.shape, Float32Array.from(original.data as Float32Array).fill(value, at, at + 1));
@@ -223,45 +207,9 @@ describe("bundle", () => {
       'contradicts the reference "benign"',
     ],
   ])("refuses %s", (_fault, tensors, message) => {
-    const text = refusal(() => parseBundle(unchecked(exampleMetadata(), tensors)));
+    const text = refusal(() => parseBundle(uncheckedBundle(exampleMetadata(), tensors)));
     expect(text).toMatch(/^ATPATCH_BAD_BUNDLE /);
     expect(text).toContain(message);
-  });
-
-  it.each<[string, unknown, string]>([
-    ["another format", { format: 2 }, "format: expected 1"],
-    ["a model that is no fingerprint", { model: "gtsrb" }, "model"],
-    ["a missing field", { report: undefined }, "report"],
-    ["an unknown field", { note: "x" }, "note: there is no such field"],
-    ["no sites", { sites: 0 }, "sites"],
-    ["another number of sites", { sites: 4 }, "tensor slot: expected 4 sites"],
-    ["a site out of range", { detectionSites: [0, 3] }, "below 3, got [0, 3]"],
-    ["sites out of order", { detectionSites: [2, 0] }, "rising order"],
-    ["a site twice", { detectionSites: [0, 0] }, "rising order"],
-    ["thresholds of another site", { thresholds: [{ site: 0, gate: 1, column: 1 }] }, "one entry for each"],
-    ["an unknown reference", { reference: "mean" }, "reference"],
-    ["a reference that is not zero", { reference: "zero" }, 'expected zeros for the reference "zero"'],
-    ["unknown features", { features: "both" }, "features"],
-    ["a kernel of 2", { kernel: 2 }, "kernel: expected one of 1, 3"],
-    ["a reference bound to no length", { keys: null }, "expected 1 key positions, got 5"],
-    ["a reference of another length", { keys: 7 }, "expected 1 or 7 key positions, got 5"],
-    ["a report that is text", { report: "fine" }, "report"],
-  ])("refuses metadata with %s", (_fault, change, message) => {
-    const metadata = { ...exampleMetadata(), ...(change as object) };
-    const text = refusal(() => parseBundle(unchecked(metadata, {})));
-    expect(text).toMatch(/^ATPATCH_BAD_BUNDLE /);
-    expect(text).toContain(message);
-    expect(refusal(() => encodeBundle(metadata as never, exampleTensors()))).toBe(text);
-  });
-
-  it("refuses a file without the document, or with one that is no JSON or says something twice", () => {
-    const { tensors } = readSafetensors(exampleBundle());
-    const withDocument = (metadata: Record<string, string>) =>
-      refusal(() => parseBundle(writeSafetensors(tensors, metadata)));
-    expect(withDocument({ format: "pt" })).toContain("no detector bundle");
-    expect(withDocument({ atpatch: "{" })).toContain("no JSON");
-    const text = JSON.stringify(exampleMetadata());
-    expect(withDocument({ atpatch: `{"kernel":1,${text.slice(1)}` })).toContain("same field twice");
   });
 
   it("tells for which model a bundle was made", () => {

@@ -2,8 +2,10 @@
 import { encodeBundle, type BundleMetadata } from "../detector/bundle.ts";
 import type { DetectorTensors } from "../shared/detector-tensors.ts";
 import { sha256 } from "../shared/digest.ts";
+import { AtPatchError } from "../shared/errors.ts";
 import type { PatchDescription } from "../shared/patched-model.ts";
-import { elementCount, float32, tensor } from "../shared/tensor.ts";
+import { writeSafetensors } from "../shared/safetensors.ts";
+import { elementCount, float32, tensor, type Tensor } from "../shared/tensor.ts";
 
 /** A described model with self-attention sites on one key axis. */
 export function exampleDescription(name = "model", sites = 3, heads = 2): PatchDescription {
@@ -78,4 +80,26 @@ export function exampleMetadata(description: PatchDescription = exampleDescripti
 /** A bundle that fits {@link exampleDescription}; another seed, another id. */
 export function exampleBundle(seed = 0, description?: PatchDescription): Uint8Array {
   return encodeBundle(exampleMetadata(description), exampleTensors(seed));
+}
+
+/** Writes a bundle without any check. */
+export function uncheckedBundle(
+  metadata: unknown,
+  tensors: Partial<DetectorTensors> & Record<string, Tensor | undefined>,
+): Uint8Array {
+  const present = Object.entries({ ...exampleTensors(), ...tensors }).filter(
+    (entry): entry is [string, Tensor] => entry[1] !== undefined,
+  );
+  return writeSafetensors(new Map(present), { atpatch: JSON.stringify(metadata) });
+}
+
+/** Code and message of the error that `run` throws. */
+export function refusal(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof AtPatchError) return `${error.code} ${error.message}`;
+    throw error;
+  }
+  throw new Error("nothing was refused");
 }
