@@ -27,11 +27,20 @@ export async function serve(settings: Settings, print: (text: string) => void): 
 }
 
 /** Not ready, then closed to new work, then everything that was accepted answered. */
-export async function drain({ app, services, close }: ComposedServer, delayMs: number): Promise<void> {
+export async function drain(
+  { app, services, close }: Pick<ComposedServer, "app" | "services" | "close">,
+  delayMs: number,
+): Promise<void> {
   services.health.enter("draining");
   if (delayMs > 0) await sleep(delayMs);
   services.health.enter("closing");
-  await app.close();
+  // Connections that were answering when the listener closed become idle later, and would keep it open.
+  const idle = setInterval(() => app.server.closeIdleConnections(), 100);
+  try {
+    await app.close();
+  } finally {
+    clearInterval(idle);
+  }
   await close();
 }
 

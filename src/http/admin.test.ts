@@ -19,8 +19,8 @@ const tokens: TokenEntry[] = scopes.map((scope) => ({
 beforeAll(async () => {
   server = await tinyServer({ tokens, openOverride: false });
   const { description } = server.model.engine;
-  first = Buffer.from(markDetector(description, 5));
-  second = Buffer.from(markDetector(description, 7));
+  first = Buffer.from(markDetector(description));
+  second = Buffer.from(markDetector(description, { threshold: 7 }));
 });
 afterAll(() => server.close());
 

@@ -1,5 +1,6 @@
 /** OIP tensors in JSON ↔ {@link Tensor}. Row-major; data nested or flat on the way in, flat on the way out. */
 import { AtPatchError } from "../shared/errors.ts";
+import { describeJson, jsonElements, type JsonElement } from "../shared/json-element.ts";
 import {
   datatypes,
   elementCount,
@@ -27,55 +28,6 @@ export interface EncodedTensor {
 /** Most elements a shape may announce; larger tensors could not have come in a body anyway. */
 const mostElements = 2 ** 31 - 1;
 
-type Read = (value: unknown) => number | bigint | undefined;
-
-function integerBetween(least: number, most: number): Read {
-  return (value) =>
-    typeof value === "number" && Number.isInteger(value) && value >= least && value <= most
-      ? value
-      : undefined;
-}
-
-function bigIntegerFrom(least: number): Read {
-  return (value) =>
-    typeof value === "number" && Number.isSafeInteger(value) && value >= least ? BigInt(value) : undefined;
-}
-
-/** How one element is read, and in words what is expected; FP16 and BF16 have no JSON form. */
-const elements: Readonly<
-  Record<Exclude<NumericDatatype, "FP16" | "BF16">, { read: Read; expected: string }>
-> = {
-  BOOL: {
-    read: (value) => (value === true || value === 1 ? 1 : value === false || value === 0 ? 0 : undefined),
-    expected: "true or false",
-  },
-  UINT8: { read: integerBetween(0, 255), expected: "a whole number from 0 to 255" },
-  UINT16: { read: integerBetween(0, 65535), expected: "a whole number from 0 to 65535" },
-  UINT32: { read: integerBetween(0, 2 ** 32 - 1), expected: "a whole number from 0 to 4294967295" },
-  UINT64: {
-    read: bigIntegerFrom(0),
-    expected: "a whole number from 0 to 9007199254740991, the largest that JSON keeps exactly",
-  },
-  INT8: { read: integerBetween(-128, 127), expected: "a whole number from -128 to 127" },
-  INT16: { read: integerBetween(-32768, 32767), expected: "a whole number from -32768 to 32767" },
-  INT32: {
-    read: integerBetween(-(2 ** 31), 2 ** 31 - 1),
-    expected: "a whole number from -2147483648 to 2147483647",
-  },
-  INT64: {
-    read: bigIntegerFrom(-Number.MAX_SAFE_INTEGER),
-    expected: "a whole number within ±9007199254740991, the largest that JSON keeps exactly",
-  },
-  FP32: {
-    read: (value) => (typeof value === "number" && Number.isFinite(Math.fround(value)) ? value : undefined),
-    expected: "a finite number that fits FP32",
-  },
-  FP64: {
-    read: (value) => (typeof value === "number" && Number.isFinite(value) ? value : undefined),
-    expected: "a finite number",
-  },
-};
-
 function bad(message: string): AtPatchError {
   return new AtPatchError("ATPATCH_BAD_INPUT", message);
 }
@@ -92,12 +44,11 @@ export function decodeTensor(field: string, json: TensorJson): Tensor {
       datatype === "BYTES" ? "no input of a patched model takes BYTES" : `${datatype} has no JSON form`;
     throw new AtPatchError("ATPATCH_UNPROCESSABLE", `${field}.datatype: ${why}`);
   }
-  if (!Object.hasOwn(elements, datatype)) {
-    throw bad(
-      `${field}.datatype: "${datatype.slice(0, 20)}" is not one of ${Object.keys(elements).join(", ")}`,
-    );
+  if (!Object.hasOwn(jsonElements, datatype)) {
+    const known = Object.keys(jsonElements).filter((name) => name !== "FP16" && name !== "BF16");
+    throw bad(`${field}.datatype: "${datatype.slice(0, 20)}" is not one of ${known.join(", ")}`);
   }
-  const known = datatype as keyof typeof elements;
+  const known = datatype as NumericDatatype;
   const count = elementCount(shape);
   if (!(count <= mostElements)) throw bad(`${field}.shape: [${shape.join(", ")}] is too large`);
   const nested = shape.length > 1 && data.some(Array.isArray);
@@ -106,7 +57,7 @@ export function decodeTensor(field: string, json: TensorJson): Tensor {
   }
   if (nested) checkNesting(`${field}.data`, data, shape, 0);
   const values = new datatypes[known](count) as TypedArray;
-  fill(`${field}.data`, values, data, nested ? shape.length : 1, elements[known]);
+  fill(`${field}.data`, values, data, nested ? shape.length : 1, jsonElements[known]);
   return { datatype: known, shape, data: values };
 }
 
@@ -126,7 +77,7 @@ function fill(
   values: TypedArray,
   data: readonly unknown[],
   depth: number,
-  { read, expected }: { read: Read; expected: string },
+  { read, expected }: JsonElement,
 ): void {
   let next = 0;
   const visit = (list: readonly unknown[], where: readonly number[]): void => {
@@ -139,20 +90,13 @@ function fill(
       const value = read(member);
       if (value === undefined) {
         const place = [...where, index].map((step) => `[${step}]`).join("");
-        throw bad(`${path}${place}: expected ${expected}, got ${describe(member)}`);
+        throw bad(`${path}${place}: expected ${expected}, got ${describeJson(member)}`);
       }
       values[next] = value;
       next += 1;
     }
   };
   visit(data, []);
-}
-
-function describe(value: unknown): string {
-  if (value === null) return "null (JSON has no NaN)";
-  if (Array.isArray(value)) return "a list";
-  if (typeof value === "number") return String(value);
-  return `a ${typeof value}`;
 }
 
 /**

@@ -18,10 +18,12 @@ export const tinyLabels = ["calm", "wild", "odd"];
 export interface TinyModelOptions {
   /** Products of 512×512 matrices that every run computes besides; each takes about 5 ms on one thread. */
   readonly ballast?: number;
+  /** Takes any number of tokens. */
+  readonly anyLength?: boolean;
 }
 
 /** Bytes of the model file. */
-export function tinyModel({ ballast = 0 }: TinyModelOptions = {}): Uint8Array {
+export function tinyModel({ ballast = 0, anyLength = false }: TinyModelOptions = {}): Uint8Array {
   const identity = Array.from({ length: 16 }, (_, i) => (i % 5 === 0 ? 1 : 0));
   const heads = (of: string): NodeProto[] => [
     node("MatMul", ["x", `w_${of}`], [`${of}_flat`], {}, { name: `/${of}/MatMul` }),
@@ -30,7 +32,7 @@ export function tinyModel({ ballast = 0 }: TinyModelOptions = {}): Uint8Array {
   ];
   const graph = create(GraphProtoSchema, {
     name: "tiny",
-    input: [valueInfo("x", DataType.FLOAT, ["batch", tinyTokens, tinyWidth])],
+    input: [valueInfo("x", DataType.FLOAT, ["batch", anyLength ? "tokens" : tinyTokens, tinyWidth])],
     output: [valueInfo("logits", DataType.FLOAT, ["batch", tinyLabels.length])],
     initializer: [
       floatTensor(
@@ -103,16 +105,29 @@ export function tinySample(marks: Readonly<Record<number, number>> = {}): number
   return Array.from({ length: tinyTokens }, (_, token) => [marks[token] ?? 0, 1, 0, 0]);
 }
 
-/**
- * A bundle whose detector flags the tokens whose first feature is at least `threshold`; the feature is the logit.
- * @param createdAt what tells two bundles of the same threshold apart
- */
-export function markDetector(
-  description: PatchDescription,
-  threshold = 5,
-  createdAt = "2026-01-01T00:00:00.000Z",
-): Uint8Array {
-  const features = attentionFeatureCount + tinyWidth;
+export interface MarkDetectorOptions {
+  /** Least mark that is flagged; the mark is the logit. */
+  readonly threshold?: number;
+  /** Key positions that the reference is bound to; any number when absent. */
+  readonly keys?: number;
+  /** Value that a flagged token gets. */
+  readonly value?: readonly [number, number];
+  /** Attention that a flagged token gets, as a ratio to uniform, and the most that all of them may take. */
+  readonly attention?: { readonly ratio: number; readonly most: number };
+  /** What the detector takes for the width of a token. */
+  readonly width?: number;
+}
+
+/** A bundle whose detector flags the tokens whose first feature is at least the threshold. */
+export function markDetector(description: PatchDescription, options: MarkDetectorOptions = {}): Uint8Array {
+  const {
+    threshold = 5,
+    keys,
+    value = [0, 1],
+    width = tinyWidth,
+    attention = { ratio: 1, most: 0.5 },
+  } = options;
+  const features = attentionFeatureCount + width;
   const mark = Array.from({ length: features }, (_, i) => (i === attentionFeatureCount ? 1 : 0));
   const one = float32([1, 1, 1, 1], [1]);
   const none = float32([1, 1], [0]);
@@ -125,9 +140,9 @@ export function markDetector(
       features: "value",
       kernel: 1,
       reference: "benign",
-      keys: null,
+      keys: keys ?? null,
       thresholds: [{ site: 0, gate: threshold, column: threshold }],
-      provenance: { createdAt },
+      provenance: { createdAt: "2026-01-01T00:00:00.000Z" },
       report: { clean: { n: 0 } },
     },
     {
@@ -141,9 +156,9 @@ export function markDetector(
       conv3_weight: one,
       conv3_bias: none,
       thresholds: float32([1, 2], [threshold, threshold]),
-      reference_attention: float32([1, 1, 1, 1], [1]),
-      reference_value: float32([1, 1, 1, 2], [0, 1]),
-      settings: float32([5], [0.5, 0.5, 1, 1, 1]),
+      reference_attention: float32([1, 1, 1, keys ?? 1], new Float32Array(keys ?? 1).fill(attention.ratio)),
+      reference_value: float32([1, 1, 1, 2], value),
+      settings: float32([5], [attention.most, 0.5, 1, 1, 1]),
     },
   );
 }

@@ -1,0 +1,136 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { drain } from "../serve.ts";
+import { tinySample } from "../test/tiny-model.ts";
+import { tinyServer, type TinyServer } from "../test/tiny-server.ts";
+
+interface Running extends TinyServer {
+  readonly url: string;
+  predict(init?: RequestInit): Promise<Response>;
+}
+
+async function start(ballast: number): Promise<Running> {
+  const server = await tinyServer({ ballast, settings: { queue: 1 } });
+  const url = await server.app.listen({ port: 0 });
+  const predict = (init: RequestInit = {}): Promise<Response> =>
+    fetch(`${url}/predict`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ instances: [tinySample()] }),
+      ...init,
+    });
+  return { ...server, url, predict };
+}
+
+/** An inference takes about a second on one thread; less than that on a quick machine. */
+const longBallast = 250;
+/** Long enough to be met while it runs. */
+const shortBallast = 50;
+
+/** Milliseconds until the answer is there. */
+async function timed(url: string, path: string): Promise<number> {
+  const start = performance.now();
+  const answer = await fetch(url + path);
+  await answer.text();
+  expect(answer.status).toBe(200);
+  return performance.now() - start;
+}
+
+describe("while a long inference runs", () => {
+  it("answers health and metrics within 50 ms", async () => {
+    const { url, predict, close } = await start(longBallast);
+    await timed(url, "/metrics");
+    const begin = performance.now();
+    let running = true;
+    const inference = predict().finally(() => {
+      running = false;
+    });
+    const times: number[] = [];
+    while (running) {
+      times.push(await timed(url, "/v2/health/live"), await timed(url, "/metrics"));
+      await pause(20);
+    }
+    expect((await inference).status).toBe(200);
+    expect(performance.now() - begin).toBeGreaterThan(500);
+    expect(times.length).toBeGreaterThan(10);
+    // The machine may be busy with other tests: the bulk must be quick, not the one that met a pause.
+    const sorted = times.toSorted((a, b) => a - b);
+    expect(sorted[Math.floor(sorted.length * 0.9)]).toBeLessThan(50);
+    await close();
+  });
+});
+
+describe("under load", () => {
+  let server: Running;
+  beforeAll(async () => {
+    server = await start(shortBallast);
+  });
+  afterAll(() => server.close());
+
+  it("answers 429 with retry-after when the queue is full, and the accepted ones", async () => {
+    const { predict } = server;
+    const answers = await Promise.all([predict(), predict(), predict(), predict()]);
+    const statuses = answers.map((answer) => answer.status).toSorted();
+    expect(statuses).toEqual([200, 200, 429, 429]);
+    const refused = answers.find((answer) => answer.status === 429)!;
+    expect(refused.headers.get("retry-after")).toBe("1");
+    expect(await refused.json()).toMatchObject({ code: "ATPATCH_QUEUE_FULL" });
+  });
+
+  it("drops a waiting request whose caller has gone", async () => {
+    const { predict, url } = server;
+    const first = predict();
+    await pause(50);
+    const caller = new AbortController();
+    const second = predict({ signal: caller.signal }).catch(() => "gone");
+    await until(() => server.model.engine.queued === 1);
+    caller.abort();
+    await until(() => server.model.engine.queued === 0);
+    expect(await second).toBe("gone");
+    expect((await first).status).toBe(200);
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    expect(metrics).toContain('atpatch_rejected_total{model="tiny",reason="cancelled"} 1');
+  });
+
+  it("is not ready while it drains, and serves on", async () => {
+    const { services, url, predict } = server;
+    services.health.enter("draining");
+    const ready = await fetch(`${url}/v2/health/ready`);
+    expect([ready.status, await ready.json()]).toEqual([
+      503,
+      { error: "not ready: the server is draining", code: "ATPATCH_NOT_READY" },
+    ]);
+    expect(ready.headers.get("retry-after")).toBe("2");
+    expect((await fetch(`${url}/v2/health/live`)).status).toBe(200);
+    expect((await predict()).status).toBe(200);
+    services.health.enter("serving");
+    expect((await fetch(`${url}/v2/health/ready`)).status).toBe(200);
+  });
+
+  it("answers what it accepted before it closes, and refuses what comes later", async () => {
+    const { app, services, model, url, predict } = server;
+    const accepted = [predict(), predict()];
+    await until(() => model.engine.queued === 1);
+    const drained = drain({ app, services, close: () => model.close() }, 0);
+    // The socket takes no new connection; over one that is open the answer is this.
+    const late = await app.inject({
+      method: "POST",
+      url: "/predict",
+      payload: { instances: [tinySample()] },
+    });
+    expect([late.statusCode, late.json<{ code: string }>().code]).toEqual([503, "ATPATCH_NOT_READY"]);
+    expect(late.headers.connection).toBe("close");
+    const answers = await Promise.all(accepted);
+    expect(answers.map((answer) => answer.status)).toEqual([200, 200]);
+    expect(answers.map((answer) => answer.headers.get("connection"))).toEqual(["close", "close"]);
+    await drained;
+    await expect(fetch(`${url}/v2/health/live`)).rejects.toThrow();
+  });
+});
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await pause(5);
+}
