@@ -19,11 +19,11 @@ function integer(least: number, most: number): JsonElement {
   };
 }
 
-function bigInteger(least: number): JsonElement {
+function bigInteger(least: number, range: string): JsonElement {
   return {
     read: (value) =>
       Number.isSafeInteger(value) && (value as number) >= least ? BigInt(value as number) : undefined,
-    expected: `a whole number from ${least} to ${Number.MAX_SAFE_INTEGER}, the range that JSON keeps exactly`,
+    expected: `a whole number ${range}, the largest that JSON keeps exactly`,
   };
 }
 
@@ -47,16 +47,19 @@ export const jsonElements: Readonly<Record<NumericDatatype, JsonElement>> = {
   UINT8: integer(0, 255),
   UINT16: integer(0, 65_535),
   UINT32: integer(0, 2 ** 32 - 1),
-  UINT64: bigInteger(0),
+  UINT64: bigInteger(0, `from 0 to ${Number.MAX_SAFE_INTEGER}`),
   INT8: integer(-128, 127),
   INT16: integer(-32_768, 32_767),
   INT32: integer(-(2 ** 31), 2 ** 31 - 1),
-  INT64: bigInteger(-Number.MAX_SAFE_INTEGER),
+  INT64: bigInteger(-Number.MAX_SAFE_INTEGER, `within ±${Number.MAX_SAFE_INTEGER}`),
   FP16: float("FP16", 65_520, toHalf),
   // The bounds lie half a step above the largest number: what is below them still rounds to it.
   BF16: float("BF16", 2 ** 128 * (1 - 2 ** -9), toBfloat16),
   FP32: float("FP32", 2 ** 128 * (1 - 2 ** -25)),
-  FP64: float("FP64", Infinity),
+  FP64: {
+    read: (value) => (typeof value === "number" && Number.isFinite(value) ? value : undefined),
+    expected: "a finite number",
+  },
 };
 
 /** What was found instead, without repeating the value itself unless it is a number. */
