@@ -122,11 +122,18 @@ function createLogger({ logLevel }: Settings): Logger {
   );
 }
 
+/** Paths of the model folders, or of the one that the setting itself names. */
 async function modelPaths(models: string): Promise<string[]> {
-  const folders = await listModelFolders(models);
-  if (folders.length > 0) return folders;
-  await readModelFolder(models);
-  return [models];
+  try {
+    const folders = await listModelFolders(models);
+    if (folders.length > 0) return folders;
+    await readModelFolder(models);
+    return [models];
+  } catch (error) {
+    throw new AtPatchError("ATPATCH_BAD_SETTINGS", `ATPATCH_MODELS "${models}": ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 async function readTokens(settings: Settings): Promise<{ tokens: TokenEntry[]; generated: string | null }> {
