@@ -185,9 +185,18 @@ describe("the queue", () => {
   });
 });
 
+describe("a run that names no deadline", () => {
+  it("has the engine's", async () => {
+    const engine = await start({ deadlineMs: 100 });
+    const rounds = await roundsFor(engine, 400);
+    expect(await ending(engine.run(run(rounds)))).toBe("ATPATCH_DEADLINE");
+    expect(await ending(engine.run(run(1), { deadline: performance.now() + 30_000 }))).toBe(1);
+  });
+});
+
 describe("a worker that dies", () => {
   it("is replaced and its run retried, after an uncaught error as after a terminated thread", async () => {
-    const engine = await start({ deadlineMs: 60_000 });
+    const engine = await start();
     await engine.publish("a", toyDetector({ offset: 1000 }));
     for (const kill of [crash, (thread: Worker): void => void thread.terminate()]) {
       events = [];
@@ -232,7 +241,9 @@ describe("a worker that dies", () => {
     crash(threads[0]!);
     expect([await running, await waiting]).toEqual(["ATPATCH_NOT_READY", "ATPATCH_NOT_READY"]);
     expect(engine.ready).toBe(false);
-    expect(await ending(engine.run(run(5)))).toBe("ATPATCH_NOT_READY");
+    const refused = ending(engine.run(run(5)));
+    expect(engine.queued).toBe(0);
+    expect(await refused).toBe("ATPATCH_NOT_READY");
     broken = false;
     while (!engine.ready) await wait(5);
     expect(await ending(engine.run(run(5)))).toBe(5);

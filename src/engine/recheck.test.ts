@@ -123,12 +123,16 @@ describe("runRechecked", () => {
     expect(calls[1]!.force[0]).toEqual(bool([2, 2], [1, 1, 1, 0]));
   });
 
-  it("runs the whole batch again when an output has no samples", async () => {
+  it("runs the whole batch again, other samples as they were, when an output has no samples", async () => {
     const calls: PassFeeds[] = [];
-    const result = await runRechecked(toyPass(calls, { total: float32([1], [0]) }), feeds(x, [2, 2, 2]), [0]);
+    const result = await runRechecked(
+      toyPass(calls, { total: float32([1], [0]) }),
+      feeds(x, [2, 2, 2], { 0: bool([3, 2], [0, 0, 0, 1, 0, 0]) }),
+      [0],
+    );
     expect(calls[1]!.batch).toBe(3);
-    expect(calls[1]!.force[0]).toEqual(bool([3, 2], [0, 1, 0, 0, 1, 0]));
-    expect([...result.outputs["y"]!.data]).toEqual([1, 0, 0, 6, 0, 1]);
+    expect(calls[1]!.force[0]).toEqual(bool([3, 2], [0, 1, 0, 1, 1, 0]));
+    expect([...result.outputs["y"]!.data]).toEqual([1, 0, 0, 0, 0, 1]);
     expect(result.rechecked).toBe(2);
   });
 });

@@ -1,0 +1,43 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { float32, int32 } from "../shared/tensor.ts";
+import { toyDetector, toyRepairModel } from "../test/engine-models.ts";
+import { packFrame } from "./frame.ts";
+import type { RunMessage } from "./protocol.ts";
+import { spawnWorker } from "./spawn-worker.ts";
+import { WorkerDied, WorkerHandle } from "./worker-handle.ts";
+
+const run = (detector: string): RunMessage => ({
+  kind: "run",
+  detector,
+  batch: 1,
+  feeds: packFrame({ x: float32([1, 1], [1]), "atpatch.mode": int32([1], [0]) }),
+  outputs: ["y"],
+  recheck: false,
+});
+
+describe("WorkerHandle", () => {
+  let worker: WorkerHandle;
+  beforeAll(async () => {
+    const { bytes, description } = toyRepairModel();
+    const session = { threads: 1, folder: ".", providers: ["cpu"], graphOptimization: "all" } as const;
+    worker = new WorkerHandle(spawnWorker({ model: bytes, description, session }));
+    expect(await worker.started).toContain("y");
+  });
+  afterAll(() => worker.stop());
+
+  it("runs with a detector from its publication to its retirement", async () => {
+    const first = worker.publish("a", packFrame({ ...toyDetector({ offset: 1000 }) }, true));
+    // Sent before the publication is acknowledged, and behind it all the same.
+    expect((await worker.run(run("a"))).outputs["y"]).toEqual(float32([1, 1], [1101]));
+    await first;
+    await worker.retire("a");
+    await expect(worker.run(run("a"))).rejects.toMatchObject({ code: "ATPATCH_UNKNOWN_DETECTOR" });
+  });
+
+  it("ends once, and says so to whoever calls it afterwards", async () => {
+    await Promise.all([worker.stop(), worker.stop()]);
+    expect(await worker.ended).toBe("exit code 0");
+    await worker.publish("b", packFrame({ ...toyDetector() }, true));
+    await expect(worker.run(run("b"))).rejects.toThrow(WorkerDied);
+  });
+});
