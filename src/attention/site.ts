@@ -1,10 +1,11 @@
-import type { DataType, NodeProto } from "../onnx/model.ts";
+import type { DataType, GraphProto, NodeProto } from "../onnx/model.ts";
 
 /**
  * How the leading dimensions of a map are laid out once `mapPermutation` was applied.
- * "B,H": [B,H,Tq,Tk]; "B*H": [B·H,Tq,Tk]; "B*nW,H": [B·nW,H,n,n] (windows), a sample is nW rows; "B,nW,H" (rank 5).
+ * "B,H": [B,H,Tq,Tk]; "B*H": [B·H,Tq,Tk]; "B*nW,H": [B·nW,H,n,n] (windows), a sample is nW rows; "B,nW,H" (rank 5);
+ * "H*B": [H·B,Tq,Tk], heads outside; "B,H,G": [B,H,G,Tq,Tk] (rank 5), groups of G heads that share their values.
  */
-export type LeadingDims = "B,H" | "B*H" | "B*nW,H" | "B,nW,H";
+export type LeadingDims = "B,H" | "B*H" | "B*nW,H" | "B,nW,H" | "H*B" | "B,H,G";
 
 /** A place where a node reads a tensor: `node.input[input]`. */
 export interface Reader {
@@ -20,8 +21,10 @@ export interface ValueProduct {
   readonly value: string;
   /** Where that tensor is read on its way to this product; rewired to the patched values. */
   readonly valueReader: Reader;
+  /** Layout of the leading dimensions of the values once `valuePermutation` was applied; it may differ from the map's. */
+  readonly leading: LeadingDims;
   /**
-   * Permutation that brings the value tensor to the map's leading dimensions followed by [Tk, d]; null when it is there already.
+   * Permutation that brings the value tensor to its leading dimensions followed by [Tk, d]; null when it is there already.
    * Example: Keras einsum values [B,Tk,H,d] → [0, 2, 1, 3].
    */
   readonly valuePermutation: readonly number[] | null;
@@ -36,8 +39,10 @@ export interface AttentionSite {
   readonly kind: "self" | "cross";
   /** Operator family of the normalisation, e.g. "softmax" or "exp-sum-div". */
   readonly form: string;
-  /** Where the site is: "main", later "if-branch" or "function". */
+  /** Where the site is: "main", "if-branch" or "function". */
   readonly where: string;
+  /** The graph that holds the site's nodes: the main graph, or the body of an If branch. */
+  readonly graph: GraphProto;
   /** Rank of the map in the graph and the layout of its leading dimensions. */
   readonly rank: number;
   readonly leading: LeadingDims;

@@ -19,7 +19,13 @@ export function emitCanonical(e: Emitter, site: AttentionSite, mode: string): Ca
   return {
     map: toCanonical(e, site.map, site.mapPermutation, site, mode),
     values: site.products.map((product) =>
-      toCanonical(e, product.value, product.valuePermutation, site, mode),
+      toCanonical(
+        e,
+        product.value,
+        product.valuePermutation,
+        { leading: product.leading, elementType: site.elementType },
+        hotfixNames.mode,
+      ),
     ),
   };
 }

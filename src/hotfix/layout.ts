@@ -29,28 +29,38 @@ export function toCanonical(
 ): Canonical {
   const permuted = permutation ? e.transpose(tensor, permutation) : tensor;
   const single = site.elementType === DataType.FLOAT ? permuted : e.toFloat(permuted);
-  const shape = site.leading === "B*H" ? foldedShape(e, single, mode) : windowShape(e, single, site.leading);
+  const shape = canonicalShape(e, single, site.leading, mode);
+  // [H, B, r, c] ↔ [B, H, r, c]
+  const turn = (inner: Emitter, x: string): string =>
+    site.leading === "H*B" ? inner.transpose(x, [1, 0, 2, 3]) : x;
   return {
-    name: shape ? e.op("Reshape", [single, shape]) : single,
+    name: turn(e, shape ? e.op("Reshape", [single, shape]) : single),
     restore(inner, canonical) {
-      const shaped = shape ? inner.op("Reshape", [canonical, inner.op("Shape", [single])]) : canonical;
+      const turned = turn(inner, canonical);
+      const shaped = shape ? inner.op("Reshape", [turned, inner.op("Shape", [single])]) : turned;
       const typed = site.elementType === DataType.FLOAT ? shaped : inner.cast(shaped, site.elementType);
       return permutation ? inner.transpose(typed, inverse(permutation)) : typed;
     },
   };
 }
 
-/** [B·H, r, c] → [B, H, r, c] */
-function foldedShape(e: Emitter, tensor: string, mode: string): string {
-  const trailing = e.op("Slice", [e.op("Shape", [tensor]), e.int([1]), e.int([3]), e.int([0])]);
-  return e.op("Concat", [e.dim(mode, 0), e.int([-1]), trailing], { axis: 0 });
-}
-
-/** [B, nW, H, r, c] → [B·nW, H, r, c]; null when the layout is there already. */
-function windowShape(e: Emitter, tensor: string, leading: LeadingDims): string | null {
-  if (leading !== "B,nW,H") return null;
-  const trailing = e.op("Slice", [e.op("Shape", [tensor]), e.int([2]), e.int([5]), e.int([0])]);
-  return e.op("Concat", [e.int([-1]), trailing], { axis: 0 });
+/** Shape to reshape to; null when the layout is canonical already. */
+function canonicalShape(e: Emitter, tensor: string, leading: LeadingDims, mode: string): string | null {
+  const trailing = (from: number): string =>
+    e.op("Slice", [e.op("Shape", [tensor]), e.int([from]), e.int([from + 2]), e.int([0])]);
+  const concat = (...parts: string[]): string => e.op("Concat", parts, { axis: 0 });
+  switch (leading) {
+    case "B*H": // [B·H, r, c] → [B, H, r, c]
+      return concat(e.dim(mode, 0), e.int([-1]), trailing(1));
+    case "H*B": // [H·B, r, c] → [H, B, r, c]
+      return concat(e.int([-1]), e.dim(mode, 0), trailing(1));
+    case "B,nW,H": // [B, nW, H, r, c] → [B·nW, H, r, c]
+      return concat(e.int([-1]), e.dim(tensor, 2), trailing(3));
+    case "B,H,G": // [B, H, G, r, c] → [B, H·G, r, c]
+      return concat(e.dim(tensor, 0), e.int([-1]), trailing(3));
+    default:
+      return null;
+  }
 }
 
 function inverse(permutation: readonly number[]): number[] {

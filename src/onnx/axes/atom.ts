@@ -6,6 +6,8 @@
  */
 export interface Atom {
   readonly id: string;
+  /** The id without marks: equal for an atom and its marked copies. */
+  readonly base: string;
   /** Number of positions when it is known. */
   readonly size: number | null;
   /** Atoms made earlier come first where two operands disagree; labels come before all. */
@@ -26,17 +28,16 @@ export class AtomTable {
   readonly #atoms = new Map<string, Atom>();
 
   make(id: string, size: number | null, constant: boolean): Atom {
-    return this.#add(id, { size, constant, label: null, half: null });
+    return this.#add(id, { base: id, size, constant, label: null, half: null });
   }
 
   /** A part of an axis, named by what was done to it; it keeps the mark of the axis. */
   part(axis: Axis, what: string, size: number | null): Axis {
     const constant = axis.every((atom) => atom.constant);
     const label = axis[0]?.label ?? null;
-    const id = `${axisKey(axis)}[${what}]`;
-    return size === 1
-      ? []
-      : [this.#add(id, { size, constant, label, half: null }, label === null ? undefined : -1)];
+    const [id, base] = [`${axisKey(axis)}[${what}]`, `${axis.map((atom) => atom.base).join("*")}[${what}]`];
+    const priority = label === null ? undefined : -1;
+    return size === 1 ? [] : [this.#add(id, { base, size, constant, label, half: null }, priority)];
   }
 
   /** An axis with one new atom; empty for size 1. */
@@ -46,8 +47,8 @@ export class AtomTable {
 
   /** Copies of the atoms of an axis that carry a mark. */
   labelled(axis: Axis, label: number): Axis {
-    return axis.map((atom) =>
-      this.#add(`@${label}:${atom.id}`, { size: atom.size, constant: atom.constant, label, half: null }, -1),
+    return axis.map(({ id, base, size, constant }) =>
+      this.#add(`@${label}:${id}`, { base, size, constant, label, half: null }, -1),
     );
   }
 
@@ -56,7 +57,13 @@ export class AtomTable {
     const half = (part: "major" | "minor", size: number | null): Atom =>
       this.#add(
         `${atom.id}/${minorSize}.${part}`,
-        { size, constant: atom.constant, label: atom.label, half: { of: atom, part, minorSize } },
+        {
+          base: `${atom.base}/${minorSize}.${part}`,
+          size,
+          constant: atom.constant,
+          label: atom.label,
+          half: { of: atom, part, minorSize },
+        },
         atom.priority,
       );
     return [half("major", atom.size === null ? null : atom.size / minorSize), half("minor", minorSize)];

@@ -37,7 +37,7 @@ export class GraphAxes {
     for (const input of graph.input) {
       if (!index.input(input.name)) continue;
       this.#facts.set(input.name, {
-        axes: this.#declared(input, `${input.name}`),
+        axes: this.#declared(input, input.name),
         origin: origins.data,
         ints: null,
       });
@@ -72,7 +72,7 @@ export class GraphAxes {
     node: NodeProto,
     instead: ReadonlyMap<string, readonly Axis[]>,
   ): readonly (readonly Axis[] | null)[] {
-    return apply(this.#context(node, instead)) ?? node.output.map(() => null);
+    return apply(this.contextOf(node, instead)) ?? node.output.map(() => null);
   }
 
   #lookup(name: string): Facts {
@@ -82,7 +82,7 @@ export class GraphAxes {
   }
 
   #visit(node: NodeProto): void {
-    const context = this.#context(node);
+    const context = this.contextOf(node);
     const made = apply(context) ?? this.#fromBranch(node);
     const origin = this.#originOf(node);
     node.output.forEach((name, i) => {
@@ -92,7 +92,8 @@ export class GraphAxes {
     });
   }
 
-  #context(node: NodeProto, instead?: ReadonlyMap<string, readonly Axis[]>): RuleContext {
+  /** What the rules may know about a node. */
+  contextOf(node: NodeProto, instead?: ReadonlyMap<string, readonly Axis[]>): RuleContext {
     const name = (input: number): string => node.input[input] ?? "";
     return {
       node,

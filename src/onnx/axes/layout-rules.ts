@@ -47,7 +47,9 @@ function reshapeTarget(c: RuleContext): readonly (Size | null)[] | null {
   const items = c.ints(1)?.items;
   if (items) return items;
   const length = axisSize(
-    c.axes(1)?.[0] ?? [{ id: "?", size: null, priority: 0, constant: true, label: null, half: null }],
+    c.axes(1)?.[0] ?? [
+      { id: "?", base: "?", size: null, priority: 0, constant: true, label: null, half: null },
+    ],
   );
   return length === null ? null : Array.from({ length }, () => null);
 }
@@ -138,14 +140,15 @@ const slice: Rule = (c) => {
         ends?.[i] ?? null,
         c.node.input[4] ? (steps?.[i] ?? null) : 1,
       ];
-      if (start === null || end === null || step === null) return freshAxis(c, `${position}`, null);
+      if (start === null || end === null || step === null) {
+        return c.table.part(axis, `${c.node.output[0]}`, null);
+      }
       const size = axisSize(axis);
       if (start === 0 && step === 1 && end >= (size ?? 2 ** 31 - 1)) return axis;
-      return c.table.part(
-        axis,
-        `${start}:${end}:${step}`,
-        size === null ? null : sliceIndices(size, start, end, step).length,
-      );
+      // With a known size the part is named by what it picks, so that "2:9" and "2:end" are the same.
+      const picked = size === null ? null : sliceIndices(size, start, end, step);
+      const what = picked ? `${picked[0]}:+${picked.length}:${step}` : `${start}:${end}:${step}`;
+      return c.table.part(axis, what, picked?.length ?? null);
     }),
   ];
 };

@@ -77,8 +77,8 @@ function take(
     const part = end === "front" ? open[0] : open.at(-1);
     if (!part) return null;
     const { atom } = part;
-    const named = wanted.findIndex(({ id }) => id === atom.id);
-    const major = wanted.findIndex(({ half }) => half?.part === "major" && half.of.id === atom.id);
+    const named = wanted.findIndex(({ base }) => base === atom.base);
+    const major = wanted.findIndex(({ half }) => half?.part === "major" && half.of.base === atom.base);
     if (named >= 0) {
       wanted.splice(named, 1);
       add(atom);
