@@ -28,9 +28,10 @@ export async function serve(settings: Settings, print: (text: string) => void): 
 
 /** Not ready, then closed to new work, then everything that was accepted answered. */
 export async function drain(
-  { app, services, close }: Pick<ComposedServer, "app" | "services" | "close">,
+  server: Pick<ComposedServer, "app" | "services" | "close">,
   delayMs: number,
 ): Promise<void> {
+  const { app, services } = server;
   services.health.enter("draining");
   if (delayMs > 0) await sleep(delayMs);
   services.health.enter("closing");
@@ -41,15 +42,15 @@ export async function drain(
   } finally {
     clearInterval(idle);
   }
-  await close();
+  await server.close();
 }
 
-async function listen({ app, close }: ComposedServer, { host, port }: Settings): Promise<string> {
+async function listen(server: ComposedServer, { host, port }: Settings): Promise<string> {
   try {
-    return await app.listen({ host, port });
+    return await server.app.listen({ host, port });
   } catch (error) {
-    await app.close();
-    await close();
+    await server.app.close();
+    await server.close();
     const what = `ATPATCH_HOST and ATPATCH_PORT: cannot listen on ${host}:${port}: ${messageOf(error)}`;
     throw new AtPatchError("ATPATCH_BAD_SETTINGS", what, { cause: error });
   }

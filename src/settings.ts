@@ -5,112 +5,18 @@
 import { availableParallelism } from "node:os";
 import { BlockList, isIP } from "node:net";
 import { parseArgs } from "node:util";
+import {
+  bytes,
+  choice,
+  integer,
+  optionalText,
+  text,
+  toggle,
+  type SettingDefinition,
+} from "./setting-kinds.ts";
 import { AtPatchError, messageOf } from "./shared/errors.ts";
 
-/** One setting; `parse` turns text into the value or throws with what was expected. */
-export interface SettingDefinition<T> {
-  /** Long option of `serve`, with its argument, e.g. `--port <number>`. */
-  readonly flag: string;
-  readonly env: string;
-  /** What holds when neither flag nor environment says anything; `text` is how the help shows it. */
-  readonly fallback: () => T;
-  readonly text: string;
-  readonly help: string;
-  /** Never printed or logged. */
-  readonly secret: boolean;
-  readonly parse: (text: string) => T;
-}
-
-type Options<T> = Pick<SettingDefinition<T>, "flag" | "env" | "help"> & { text?: string; secret?: boolean };
-
-function setting<T>(
-  options: Options<T>,
-  fallback: () => T,
-  parse: (text: string) => T,
-): SettingDefinition<T> {
-  return { text: String(fallback() ?? "none"), secret: false, ...options, fallback, parse };
-}
-
-function text(options: Options<string>, value: string): SettingDefinition<string> {
-  return setting(options, () => value, nonEmpty);
-}
-
-function optionalText(options: Options<string | null>): SettingDefinition<string | null> {
-  return setting(options, (): string | null => null, nonEmpty);
-}
-
-function nonEmpty(value: string): string {
-  if (value.trim() === "") throw new Error("it must not be empty");
-  return value;
-}
-
-function integer(
-  options: Options<number>,
-  fallback: number | (() => number),
-  [least, most]: readonly [number, number],
-): SettingDefinition<number> {
-  return setting(options, typeof fallback === "function" ? fallback : () => fallback, (value) => {
-    const number = Number(value);
-    if (!/^\d+$/.test(value) || number < least || number > most) {
-      throw new Error(`expected a whole number from ${least} to ${most}`);
-    }
-    return number;
-  });
-}
-
-function choice<const T extends string>(
-  options: Options<T>,
-  value: NoInfer<T>,
-  allowed: readonly T[],
-): SettingDefinition<T> {
-  return setting<T>(
-    { ...options, help: `${options.help} (${allowed.join(", ")})` },
-    () => value,
-    (given) => {
-      const found = allowed.find((candidate) => candidate === given);
-      if (found === undefined) throw new Error(`expected one of ${allowed.join(", ")}`);
-      return found;
-    },
-  );
-}
-
-function toggle(options: Options<boolean>, value: boolean): SettingDefinition<boolean> {
-  const words: Readonly<Record<string, boolean>> = {
-    on: true,
-    true: true,
-    1: true,
-    off: false,
-    false: false,
-    0: false,
-  };
-  return setting(
-    { text: value ? "on" : "off", ...options },
-    () => value,
-    (given) => {
-      const found = words[given.toLowerCase()];
-      if (found === undefined) throw new Error("expected on or off");
-      return found;
-    },
-  );
-}
-
-function bytes(options: Options<number>, value: number, [least, most]: readonly [number, number]) {
-  const units: Readonly<Record<string, number>> = { "": 1, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30 };
-  return setting(
-    { text: `${value / 2 ** 20} MiB`, ...options },
-    () => value,
-    (given) => {
-      const match = /^(\d+)\s*([kmg]ib)?$/i.exec(given.trim());
-      const number = match ? Number(match[1]) * units[(match[2] ?? "").toUpperCase()]! : NaN;
-      if (!(number >= least && number <= most)) {
-        throw new Error(
-          `expected a size from ${least} bytes to ${most / 2 ** 20} MiB, such as 33554432 or 32MiB`,
-        );
-      }
-      return number;
-    },
-  );
-}
+export type { SettingDefinition };
 
 /** Worker threads a model gets by default: one for every four cores, each with its share of the cores. */
 function automaticWorkers(): number {
@@ -326,10 +232,15 @@ export function parseSettingFlags(args: readonly string[]): SettingFlags {
     flag.slice(2).split(" ")[0]!,
     name,
   ]);
+  const options = Object.fromEntries(names.map(([flag]) => [flag!, { type: "string" as const }]));
   try {
-    const options = Object.fromEntries(names.map(([flag]) => [flag!, { type: "string" as const }]));
     const { values } = parseArgs({ args: [...args], options, strict: true });
-    return Object.fromEntries(names.map(([flag, name]) => [name, values[flag!]]));
+    const flags: Partial<Record<string, string>> = {};
+    for (const [flag, name] of names) {
+      const value = values[flag!];
+      if (typeof value === "string") flags[name!] = value;
+    }
+    return flags;
   } catch (error) {
     throw new AtPatchError("ATPATCH_BAD_SETTINGS", messageOf(error), { cause: error });
   }

@@ -11,7 +11,7 @@ const contentSecurity =
 export async function installOpenApi(app: App, version: string): Promise<void> {
   app.addSchema(errorSchema);
   await app.register(swagger, {
-    refResolver: { buildLocalReference: (schema) => String(schema.$id) },
+    refResolver: { buildLocalReference: (schema) => schema.$id as string },
     openapi: {
       openapi: "3.1.0",
       info: {
@@ -33,7 +33,7 @@ export async function installOpenApi(app: App, version: string): Promise<void> {
   await app.register(swaggerUi, {
     routePrefix: "/docs",
     staticCSP: contentSecurity,
-    uiConfig: { docExpansion: "list", deepLinking: true, validatorUrl: null },
+    uiConfig: { layout: "BaseLayout", docExpansion: "list", deepLinking: true, validatorUrl: null },
     theme: { title: "AtPatch API" },
   });
 }

@@ -71,12 +71,14 @@ function failure(what: string, cause?: unknown): AtPatchError {
 /** Where the unpatched output is finite, the patched one must be as well. */
 function checkFinite(plain: RunResult, patched: RunResult): void {
   for (const [name, { data }] of Object.entries(patched.outputs)) {
-    const before = plain.outputs[name]!.data;
-    const broken = (data as Float32Array).some(
-      (value, at) => !Number.isFinite(Number(value)) && Number.isFinite(Number(before[at])),
-    );
+    const before = numbers(plain.outputs[name]!.data);
+    const broken = numbers(data).some((value, at) => !Number.isFinite(value) && Number.isFinite(before[at]));
     if (broken) throw failure(`output "${name}" is not finite`);
   }
+}
+
+function numbers(data: TypedArray): number[] {
+  return Array.from(data as Iterable<number | bigint>, Number);
 }
 
 function sameSample(a: RunResult, b: RunResult, sample: number, batch: number): boolean {

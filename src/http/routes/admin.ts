@@ -16,10 +16,6 @@ export function adminRoutes(services: Services) {
   const { admin } = services;
   return async (app: App): Promise<void> => {
     guardScope(app);
-    await app.register(detectorRoutes(services));
-    await app.register(changeRoutes(services));
-    await app.register(eventRoutes(services));
-
     app.get(
       "/models",
       {
@@ -69,6 +65,10 @@ export function adminRoutes(services: Services) {
         return { entries };
       },
     );
+
+    await app.register(detectorRoutes(services));
+    await app.register(changeRoutes(services));
+    await app.register(eventRoutes(services));
   };
 }
 

@@ -88,7 +88,10 @@ const reason = Type.Optional(
 
 export const activateBody = Type.Object(
   { detector: nullable(Type.String({ description: "Id of a stored detector, or null for none." })), reason },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    examples: [{ detector: `sha256-${"0".repeat(64)}`, reason: "made from Tuesday's failures" }],
+  },
 );
 export const rollbackBody = Type.Object({ reason }, { additionalProperties: false });
 

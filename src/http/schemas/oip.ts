@@ -39,23 +39,30 @@ export const modelReady = Type.Object(
   { description: "It is ready." },
 );
 
-export const inferBody = Type.Object({
-  id: Type.Optional(Type.String({ maxLength: 1024 })),
-  parameters: Type.Optional(parameters),
-  inputs: Type.Array(
-    Type.Object({
-      name: Type.String(),
-      shape: Type.Array(Type.Integer({ minimum: 0 }), { maxItems: 16 }),
-      datatype: Type.String(),
-      parameters: Type.Optional(parameters),
-      data: Type.Array(Type.Unknown(), { description: "Row-major, nested or flat." }),
-    }),
-    { minItems: 1 },
-  ),
-  outputs: Type.Optional(
-    Type.Array(Type.Object({ name: Type.String(), parameters: Type.Optional(parameters) })),
-  ),
-});
+export const inferBody = Type.Object(
+  {
+    id: Type.Optional(Type.String({ maxLength: 1024 })),
+    parameters: Type.Optional(parameters),
+    inputs: Type.Array(
+      Type.Object({
+        name: Type.String(),
+        shape: Type.Array(Type.Integer({ minimum: 0 }), { maxItems: 16 }),
+        datatype: Type.String(),
+        parameters: Type.Optional(parameters),
+        data: Type.Array(Type.Unknown(), { description: "Row-major, nested or flat." }),
+      }),
+      { minItems: 1 },
+    ),
+    outputs: Type.Optional(
+      Type.Array(Type.Object({ name: Type.String(), parameters: Type.Optional(parameters) })),
+    ),
+  },
+  {
+    examples: [
+      { id: "42", inputs: [{ name: "x", shape: [1, 4], datatype: "FP32", data: [0.1, 0.2, 0.3, 0.4] }] },
+    ],
+  },
+);
 
 export const inferAnswer = Type.Object(
   {

@@ -2,31 +2,34 @@
 import { Type, type Static } from "typebox";
 import { detectorId, modeSchema, nullable } from "./common.ts";
 
-export const predictBody = Type.Object({
-  instances: Type.Array(Type.Unknown(), {
-    description:
-      'Samples: a text; {"b64": "<PNG, JPEG or WebP>"}; a row as a list or an object; nested numbers; by the model\'s task.',
-    minItems: 1,
-  }),
-  parameters: Type.Optional(
-    Type.Object(
-      {
-        mode: Type.Optional(modeSchema),
-        explain: Type.Optional(
-          Type.Boolean({ description: "Attention mass before and after, per flagged column." }),
-        ),
-        top_k: Type.Optional(
-          Type.Integer({
-            minimum: 1,
-            maximum: 10_000,
-            description: "Labels listed with their probabilities; 5.",
-          }),
-        ),
-      },
-      { additionalProperties: false },
+export const predictBody = Type.Object(
+  {
+    instances: Type.Array(Type.Unknown(), {
+      description:
+        'Samples: a text; {"b64": "<PNG, JPEG or WebP>"}; a row as a list or an object; nested numbers; by the model\'s task.',
+      minItems: 1,
+    }),
+    parameters: Type.Optional(
+      Type.Object(
+        {
+          mode: Type.Optional(modeSchema),
+          explain: Type.Optional(
+            Type.Boolean({ description: "Attention mass before and after, per flagged column." }),
+          ),
+          top_k: Type.Optional(
+            Type.Integer({
+              minimum: 1,
+              maximum: 10_000,
+              description: "Labels listed with their probabilities; 5.",
+            }),
+          ),
+        },
+        { additionalProperties: false },
+      ),
     ),
-  ),
-});
+  },
+  { examples: [{ instances: [{ b64: "<PNG, JPEG or WebP>" }], parameters: { mode: "enforce", top_k: 5 } }] },
+);
 
 const place = Type.Union([
   Type.Object({
