@@ -21,8 +21,11 @@ export interface Frame {
   readonly entries: readonly FrameEntry[];
 }
 
-/** Copies tensors into one new buffer; `shared` puts it on memory that several threads see. */
-export function packFrame(tensors: Readonly<Record<string, Tensor>>, shared = false): Frame {
+/** Copies tensors into one buffer, a new one or what `allocate` gives for the number of bytes needed at least. */
+export function packFrame(
+  tensors: Readonly<Record<string, Tensor>>,
+  allocate: (bytes: number) => Frame["buffer"] = (bytes) => new ArrayBuffer(bytes),
+): Frame {
   const entries: FrameEntry[] = [];
   let end = 0;
   for (const [name, { datatype, shape, data }] of Object.entries(tensors)) {
@@ -30,7 +33,7 @@ export function packFrame(tensors: Readonly<Record<string, Tensor>>, shared = fa
     entries.push({ name, datatype, shape, offset, length: data.length });
     end = offset + data.byteLength;
   }
-  const buffer = shared ? new SharedArrayBuffer(end) : new ArrayBuffer(end);
+  const buffer = allocate(end);
   const target = new Uint8Array(buffer);
   for (const entry of entries) {
     const { data } = tensors[entry.name]!;

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import { float32 } from "../shared/tensor.ts";
 import { toyDetector } from "../test/engine-models.ts";
 import type { DetectorKey } from "./protocol.ts";
 import { PublishedDetectors } from "./published.ts";
@@ -7,13 +8,18 @@ const tensors = toyDetector();
 
 describe("PublishedDetectors", () => {
   let sent: string[];
+  let buffers: unknown[];
   let detectors: PublishedDetectors;
   const names = (): DetectorKey[] => [...detectors].map(([detector]) => detector);
 
   beforeEach(() => {
     sent = [];
+    buffers = [];
     detectors = new PublishedDetectors({
-      publish: (detector) => Promise.resolve(void sent.push(`publish ${detector}`)),
+      publish: (detector, { buffer }) => {
+        buffers.push(buffer);
+        return Promise.resolve(void sent.push(`publish ${detector}`));
+      },
       retire: (detector) => Promise.resolve(void sent.push(`retire ${detector}`)),
     });
   });
@@ -72,5 +78,20 @@ describe("PublishedDetectors", () => {
     const slot = { datatype: "BF16", shape: [1], data: new Uint16Array(1) } as const;
     await expect(detectors.publish("a", { ...tensors, slot })).rejects.toThrow('"slot" has datatype BF16');
     expect(names()).toEqual([]);
+  });
+
+  it("uses the memory of a freed detector again, once no worker has it", async () => {
+    await detectors.publish("a", tensors);
+    const retired = detectors.retire("a");
+    await Promise.all([detectors.publish("b", tensors), retired]);
+    await detectors.publish("c", tensors);
+    await detectors.publish("d", tensors);
+    expect(buffers[1]).not.toBe(buffers[0]);
+    expect(buffers[2]).toBe(buffers[0]);
+    expect(new Set(buffers).size).toBe(3);
+    const larger = { ...tensors, reference_value: float32([1000], new Float32Array(1000)) };
+    await detectors.retire("d");
+    await detectors.publish("e", larger);
+    expect(new Set(buffers).size).toBe(4);
   });
 });

@@ -32,6 +32,11 @@ interface PromiseWithResolve {
 export class PublishedDetectors {
   readonly #carrier: DetectorCarrier;
   readonly #entries = new Map<DetectorKey, Entry>();
+  /**
+   * Memory of a freed detector, for the next one: the garbage collector does not see the size of shared memory, and a
+   * series of swaps would pile it up.
+   */
+  #spare: Frame["buffer"] | undefined;
 
   constructor(carrier: DetectorCarrier) {
     this.#carrier = carrier;
@@ -50,7 +55,7 @@ export class PublishedDetectors {
     let entry = this.#entries.get(detector);
     if (entry === undefined) {
       for (const name of detectorTensorNames) toOrtType(tensors[name].datatype, name);
-      const frame = packFrame({ ...tensors }, true);
+      const frame = packFrame({ ...tensors }, (bytes) => this.#allocate(bytes));
       const published = this.#carrier.publish(detector, frame);
       entry = { tensors: frame, published, holders: 0, retirement: undefined };
       this.#entries.set(detector, entry);
@@ -91,9 +96,19 @@ export class PublishedDetectors {
     };
   }
 
-  #free(detector: DetectorKey): Promise<void> {
+  async #free(detector: DetectorKey): Promise<void> {
+    const entry = this.#entries.get(detector);
     this.#entries.delete(detector);
-    return this.#carrier.retire(detector);
+    await this.#carrier.retire(detector);
+    // Every worker has let go, and none that starts is given it any more.
+    this.#spare = entry?.tensors.buffer;
+  }
+
+  #allocate(bytes: number): Frame["buffer"] {
+    const spare = this.#spare;
+    if (spare === undefined || spare.byteLength < bytes) return new SharedArrayBuffer(bytes);
+    this.#spare = undefined;
+    return spare;
   }
 }
 
