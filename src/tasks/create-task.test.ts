@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -91,6 +91,29 @@ describe("createTask", () => {
       layout: { kind: "sequence", firstKey: 0 },
     });
     expect((await task.prepare([[1, 2]])).inputs.x?.shape).toEqual([1, 2]);
+  });
+
+  it("makes a text task with the folder's tokenizer", async () => {
+    const { families } = JSON.parse(
+      await readFile(new URL("testdata/tokenizers.json", import.meta.url), "utf8"),
+    ) as { families: { json: unknown; config: unknown }[] };
+    const task = await createTask(
+      await folder({
+        "tokenizer.json": families[0]?.json,
+        "tokenizer_config.json": families[0]?.config,
+        "config.json": { max_position_embeddings: 5 },
+      }),
+      model(ids),
+    );
+    expect(task).toMatchObject({ kind: "text-classification", layout: { kind: "sequence", firstKey: 1 } });
+    const { inputs } = await task.prepare(["the two the two the two"]);
+    expect(inputs.input_ids?.shape).toEqual([1, 5]);
+  });
+
+  it("makes a tabular task from columns", async () => {
+    const task = await createTask(await folder({ "atpatch.json": { columns } }), model(row));
+    expect(task).toMatchObject({ kind: "tabular-classification", layout: { kind: "features", firstKey: 1 } });
+    expect((await task.prepare([{ sex: "Male", age: 3 }])).inputs.x?.data).toEqual(Float32Array.of(3, 1));
   });
 
   it.each([

@@ -4,9 +4,13 @@ import type { PatchDescription } from "../shared/patched-model.ts";
 import { createClassScores } from "./class-scores.ts";
 import { createImageTask, imageInput } from "./image.ts";
 import { parseImageProcessor } from "./image-processor.ts";
-import type { Inferred, ModelFolder } from "./model-folder.ts";
+import { FolderFiles } from "./folder-files.ts";
+import { fileLimits, type Inferred, type ModelFolder } from "./model-folder.ts";
 import { patchGrid } from "./patch-grid.ts";
+import { createTabularTask } from "./tabular.ts";
 import { createTensorTask } from "./tensor.ts";
+import { createTextTask, isTextModel } from "./text.ts";
+import { createTokenizer, type TextTokenizer } from "./tokenizer.ts";
 import type { Task, TaskKind } from "./task.ts";
 
 /** What of a patched model decides on its task. */
@@ -20,10 +24,7 @@ export function inferTaskKind(
   const say = (value: TaskKind, from: string) => ({ what: "task", value, from });
   if (folder.settings.task) return say(folder.settings.task, "atpatch.json");
   const [first, ...others] = model.inputs;
-  if (
-    folder.tokenizer &&
-    model.inputs.every((input) => /^INT(32|64)$/.test(input.datatype) && input.shape.length === 2)
-  ) {
+  if (folder.tokenizer && isTextModel(model.inputs)) {
     return say("text-classification", folder.tokenizer.relative);
   }
   if (folder.preprocessor && first && others.length === 0 && imageInput(first)) {
@@ -60,9 +61,29 @@ export async function createTask(folder: ModelFolder, model: TaskModel): Promise
         pixelLimit: limits?.pixels,
       });
     }
-    case "text-classification":
-    case "tabular-classification":
-      throw new AtPatchError("ATPATCH_MODEL_REFUSED", `${kind} is not supported yet`);
+    case "text-classification": {
+      if (!isTextModel(model.inputs))
+        throw unfit(kind, "needs the input input_ids, and none but those of a text encoder");
+      return createTextTask({
+        inputs: model.inputs,
+        tokenizer: await readTokenizer(folder),
+        scores,
+        maxLength: folder.config?.maxPositions ?? null,
+        firstKey: folder.settings.firstKey,
+        instanceLimit: limits?.instances,
+      });
+    }
+    case "tabular-classification": {
+      const { columns } = folder.settings;
+      if (!columns) throw unfit(kind, "needs columns in atpatch.json");
+      return createTabularTask({
+        inputs: model.inputs,
+        columns,
+        scores,
+        firstKey,
+        instanceLimit: limits?.instances,
+      });
+    }
     case "tensor":
       return createTensorTask({
         inputs: model.inputs,
@@ -71,6 +92,13 @@ export async function createTask(folder: ModelFolder, model: TaskModel): Promise
         instanceLimit: limits?.instances,
       });
   }
+}
+
+async function readTokenizer(folder: ModelFolder): Promise<TextTokenizer> {
+  if (!folder.tokenizer) throw unfit("text-classification", "needs tokenizer.json");
+  const files = await FolderFiles.open(folder.directory);
+  const json = await files.json(folder.tokenizer, fileLimits.tokenizer);
+  return createTokenizer(json, folder.tokenizerConfig ?? {});
 }
 
 function unfit(kind: TaskKind, why: string): AtPatchError {

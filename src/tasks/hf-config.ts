@@ -11,6 +11,8 @@ export interface HfConfig {
   /** Height and width of a patch in pixels. */
   readonly patchSize: readonly [height: number, width: number] | null;
   readonly imageSize: readonly [height: number, width: number] | null;
+  /** Tokens a text model has positions for. */
+  readonly maxPositions: number | null;
 }
 
 const problemTypes: readonly unknown[] = [
@@ -38,7 +40,16 @@ export function parseHfConfig(content: JsonObject): HfConfig {
     problemType: problemType as ProblemType | null,
     patchSize: pairOf(content.patch_size ?? vision.patch_size),
     imageSize: pairOf(content.image_size ?? vision.image_size),
+    maxPositions: maxPositionsOf(content),
   };
+}
+
+/** RoBERTa and its kin number positions from behind the padding id, and so have fewer than their table has rows. */
+function maxPositionsOf(content: JsonObject): number | null {
+  const { max_position_embeddings: rows, pad_token_id: padId, model_type: type } = content;
+  if (!Number.isSafeInteger(rows) || (rows as number) <= 0) return null;
+  const shifted = /roberta|camembert|mpnet|longformer/.test(String(type)) && Number.isSafeInteger(padId);
+  return (rows as number) - (shifted ? (padId as number) + 1 : 0);
 }
 
 function labelsOf(content: JsonObject): readonly string[] | null {
