@@ -1,5 +1,5 @@
 /** Decides for one normalisation whether it is an attention site. */
-import { axisKey, axisSize, type Axis } from "../onnx/axes/atom.ts";
+import { axisKey, axisSize, type Atom, type Axis } from "../onnx/axes/atom.ts";
 import { DataType, type NodeProto } from "../onnx/model.ts";
 import { findScores } from "./find-scores.ts";
 import { followMap, type MapPath } from "./follow-map.ts";
@@ -40,14 +40,14 @@ export function examine(scope: Scope, found: Normalisation): Draft | Refusal {
   const [path] = followed.paths;
   if (!path) return { reason: followed.reasons[0] ?? "no product with values follows", nearness: 1 };
 
-  const queryMark = markOfQueries(path);
+  const queryAtom = atomOfQueries(path);
   const rank = scope.axes.rank(found.weights) ?? 0;
   const beside = found.axis === rank - 1 ? found.axis - 1 : found.axis + 1;
-  const query = queryMark ?? beside;
+  const query = queryAtom?.label ?? beside;
   const scores = findScores(scope, { tensor: found.scores, key: found.axis, query });
   if ("reason" in scores) return { reason: scores.reason, nearness: 2 };
 
-  const point = insertionPoint(followed.paths, found.axis, queryMark);
+  const point = insertionPoint(followed.paths, found.axis, queryAtom?.id ?? null);
   if ("reason" in point) return { reason: point.reason, nearness: 3 };
   const axes = scope.axes.axes(point.tensor) ?? point.axes;
   const positions = axes.flatMap((_, i) => (i === point.key || i === point.query ? [] : [i]));
@@ -90,11 +90,10 @@ export function examine(scope: Scope, found: Normalisation): Draft | Refusal {
   };
 }
 
-/** Mark of the axis of the weights that the product keeps as queries; null when it has a single position. */
-function markOfQueries(path: MapPath): number | null {
+/** The marked atom of the axis that the product keeps as queries; null when it has a single position. */
+function atomOfQueries(path: MapPath): Atom | null {
   const own = path.contraction[path.side];
-  const axis = path.stops.at(-1)?.axes[own.axes.indexOf(path.queryLetter)];
-  return axis?.at(-1)?.label ?? null;
+  return path.stops.at(-1)?.axes[own.axes.indexOf(path.queryLetter)]?.at(-1) ?? null;
 }
 
 function keysIdentity(keys: Axis, windows: Axis): string {

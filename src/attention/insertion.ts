@@ -16,12 +16,12 @@ export interface InsertionPoint {
  * After the last value-changing step all ways share (masks, guards, casts, a cut-off sink), before regrouping and
  * quantising. Only where the axes are not apart there (a softmax over flattened rows), the next tensor that has them.
  * @param keyMark mark of the key axis
- * @param queryMark mark of the query axis; null when it has a single position
+ * @param queryAtom the atom of the queries; null when they have a single position
  */
 export function insertionPoint(
   paths: readonly MapPath[],
   keyMark: number,
-  queryMark: number | null,
+  queryAtom: string | null,
 ): InsertionPoint | { readonly reason: string } {
   const [first] = paths;
   if (!first) return { reason: "no product with values follows" };
@@ -40,7 +40,7 @@ export function insertionPoint(
   for (let at = from; at < stops.length; at++) {
     const stop = stops[at];
     if (!stop || (at > from && stop.by === "quantise")) break;
-    const place = placeOf(stop, keyMark, queryMark);
+    const place = placeOf(stop, keyMark, queryAtom);
     if (!place) continue;
     const readers = paths.flatMap((path) => path.readers[at] ?? []);
     const unique = readers.filter(
@@ -56,17 +56,16 @@ export function insertionPoint(
 function placeOf(
   stop: Stop,
   keyMark: number,
-  queryMark: number | null,
+  queryAtom: string | null,
 ): { key: number; query: number } | null {
   const key = markedAxis(stop.axes, keyMark);
   if (key === null || stop.axes.length < 3) return null;
-  if (queryMark === null) {
+  if (queryAtom === null) {
     // One query: its axis has no atoms and stands beside the keys.
     const query = [key - 1, key + 1].find((i) => stop.axes[i]?.length === 0);
     return query === undefined ? null : { key, query };
   }
-  const query = stop.axes.findIndex((axis) => axis.some(({ label }) => label === queryMark));
-  // Queries may be merged with heads that share their values, but must not be spread over several axes.
-  const spread = stop.axes.filter((axis) => axis.some(({ label }) => label === queryMark)).length;
-  return spread === 1 ? { key, query } : null;
+  // Queries may be merged with heads that share their values.
+  const query = stop.axes.findIndex((axis) => axis.some(({ id }) => id === queryAtom));
+  return query < 0 || query === key ? null : { key, query };
 }

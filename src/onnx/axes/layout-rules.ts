@@ -1,6 +1,6 @@
 /** Operators that move, cut, join or repeat axes. */
 import { findAttribute, intAttribute, intsAttribute } from "../model.ts";
-import { axisKey, axisSize, type Axis } from "./atom.ts";
+import { axisKey, axisSize, sameAxis, type Axis } from "./atom.ts";
 import { sliceIndices } from "./integers.ts";
 import { reshapeAxes } from "./reshape.ts";
 import {
@@ -96,7 +96,12 @@ const concat: Rule = (c) => {
   const constant = pieces.every(
     (piece, i) => c.origin(i) !== origins.data || piece?.every((atom) => atom.constant),
   );
-  const joined = pieces.length === 1 ? (pieces[0] ?? []) : c.table.axis(name, size, constant);
+  const [piece] = pieces;
+  // Copies of one axis behind each other are that axis inside a new one: heads cut from the features and stacked on the batch.
+  const stacked = piece && piece.length > 0 && pieces.every((other) => other && sameAxis(piece, other));
+  const joined = stacked
+    ? [...c.table.axis(`${pieces.length} copies`, pieces.length, true), ...piece]
+    : c.table.axis(name, size, constant);
   return [broadcastAxes(known)?.map((axis, i) => (i === at ? joined : axis)) ?? null];
 };
 
