@@ -71,7 +71,7 @@ function benchModels(folder: string): BenchModel[] {
 }
 
 async function benchModel(model: BenchModel, batch: number): Promise<unknown[]> {
-  const { list, close } = await contestants(model, options.threads);
+  const { list, ...started } = await contestants(model, options.threads);
   try {
     const times = list.map((): number[] => []);
     for (let warm = 0; warm < 3; warm++) for (const contestant of list) await contestant.run(batch);
@@ -103,6 +103,6 @@ async function benchModel(model: BenchModel, batch: number): Promise<unknown[]> 
     console.table(rows);
     return rows.map((row) => ({ model: model.name, batch, threads: options.threads, rounds, ...row }));
   } finally {
-    await close();
+    await started.close();
   }
 }

@@ -74,7 +74,7 @@ async function untilReady(): Promise<void> {
 async function admin(
   method: string,
   path: string,
-  body?: BodyInit,
+  body?: string | Uint8Array<ArrayBuffer>,
   type = "application/json",
 ): Promise<Response> {
   return fetch(`${origin}/admin/models/${options.model}${path}`, {

@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 
 const toOrt = (t: Tensor): ort.Tensor =>
-  new ort.Tensor(t.datatype === "INT64" ? "int64" : "float32", t.data as Float32Array, t.shape as number[]);
+  new ort.Tensor(t.datatype === "INT64" ? "int64" : "float32", t.data as Float32Array, t.shape);
 
 async function run(c: OpCase, kind: "self" | "cross", opset: number): Promise<Record<string, ort.Tensor>> {
   const [batch = 0] = c.map.shape;
@@ -40,6 +40,16 @@ async function run(c: OpCase, kind: "self" | "cross", opset: number): Promise<Re
   const session = sessions.get(`${kind}${opset}`);
   if (!session) throw new Error("no session");
   return session.run(feeds);
+}
+
+/** Data of an output that must be there. */
+function data<T extends Float32Array | Int32Array = Float32Array>(
+  out: Record<string, ort.Tensor>,
+  name: string,
+): T {
+  const output = out[name];
+  if (!output) throw new Error(`the operator has no output ${name}`);
+  return output.data as T;
 }
 
 function reference(c: OpCase, kind: "self" | "cross") {
@@ -82,9 +92,9 @@ describe("AttentionPatch against its plain reference", () => {
         const values = expected.features.flatMap((sample) =>
           Array.from({ length: keys }, (_, j) => sample.slice(11).map((row) => row[j] ?? 0)).flat(),
         );
-        expectClose(out["features"]?.data as Float32Array, features, 2e-3);
-        expectClose(out["values"]?.data as Float32Array, values, 0);
-        expectClose(out["visible"]?.data as Float32Array, expected.visible.flat().map(Number), 0);
+        expectClose(data(out, "features"), features, 2e-3);
+        expectClose(data(out, "values"), values, 0);
+        expectClose(data(out, "visible"), expected.visible.flat().map(Number), 0);
       }),
       runs,
     );
@@ -98,10 +108,10 @@ describe("AttentionPatch against its plain reference", () => {
         const expected = reference(c, kind);
         fc.pre(!undecided(c, expected.logits));
         const out = await run(c, kind, opset);
-        expect([...(out["flags_out"]?.data as Int32Array)]).toEqual([...expected.flags]);
-        expectClose(out["scores_out"]?.data as Float32Array, expected.scores, 1e-2);
-        expectClose(out["map_out"]?.data as Float32Array, expected.map, 1e-5);
-        expectClose(out["value_out"]?.data as Float32Array, expected.value, 1e-6);
+        expect([...data<Int32Array>(out, "flags_out")]).toEqual([...expected.flags]);
+        expectClose(data(out, "scores_out"), expected.scores, 1e-2);
+        expectClose(data(out, "map_out"), expected.map, 1e-5);
+        expectClose(data(out, "value_out"), expected.value, 1e-6);
         flagged += expected.flags.filter((f, k) => f > 0 && c.flags[k] === 0).length;
       }),
       { ...runs, numRuns: 300 },
@@ -118,7 +128,7 @@ describe("what a repaired map keeps", () => {
         const out = await run(c, kind, opset);
         const keys = c.map.shape[3] ?? 0;
         const before = c.map.data as Float32Array;
-        const after = out["map_out"]?.data as Float32Array;
+        const after = data(out, "map_out");
         for (let row = 0; row < after.length / keys; row++) {
           const slice = (data: Float32Array): Float32Array => data.subarray(row * keys, (row + 1) * keys);
           const sum = (data: Float32Array): number => data.reduce((total, x) => total + x, 0);
@@ -150,7 +160,7 @@ describe("what a repaired map keeps", () => {
         const c = opCase({ ...shape, batch: 3 }, { flagShare: 0.1 });
         const out = await run(c, kind, opset);
         const keys = c.map.shape[3] ?? 0;
-        const flags = out["flags_out"]?.data as Int32Array;
+        const flags = data<Int32Array>(out, "flags_out");
         const size = c.map.data.length / 3;
         const valueSize = c.value.data.length / 3;
         const touched = [0, 1, 2].map(
@@ -162,8 +172,8 @@ describe("what a repaired map keeps", () => {
           const map = (data: Float32Array): Float32Array => data.subarray(b * size, (b + 1) * size);
           const value = (data: Float32Array): Float32Array =>
             data.subarray(b * valueSize, (b + 1) * valueSize);
-          expect(map(out["map_out"]?.data as Float32Array)).toEqual(map(c.map.data as Float32Array));
-          expect(value(out["value_out"]?.data as Float32Array)).toEqual(value(c.value.data as Float32Array));
+          expect(map(data(out, "map_out"))).toEqual(map(c.map.data as Float32Array));
+          expect(value(data(out, "value_out"))).toEqual(value(c.value.data as Float32Array));
         }
       }),
       runs,
@@ -194,9 +204,9 @@ describe("what a repaired map keeps", () => {
           17,
         );
         for (const name of ["map_out", "value_out", "flags_out", "scores_out"]) {
-          const all = together[name]?.data as Float32Array;
+          const all = data(together, name);
           const size = all.length / 3;
-          expectClose(alone[name]?.data as Float32Array, all.subarray(size, 2 * size), 1e-6);
+          expectClose(data(alone, name), all.subarray(size, 2 * size), 1e-6);
         }
       }),
       { ...runs, numRuns: 80 },
@@ -214,13 +224,10 @@ describe("what a repaired map keeps", () => {
         const padded = pad(c, padding);
         const [short, long] = [await run(c, "self", 17), await run(padded, "self", 17)];
         const keys = c.map.shape[3] ?? 0;
-        const flags = long["flags_out"]?.data as Int32Array;
-        expect([...flags.subarray(0, keys)]).toEqual([...(short["flags_out"]?.data as Int32Array)]);
+        const flags = data<Int32Array>(long, "flags_out");
+        expect([...flags.subarray(0, keys)]).toEqual([...data<Int32Array>(short, "flags_out")]);
         const heads = c.map.shape[1] ?? 0;
-        const [narrow, wide] = [
-          short["map_out"]?.data as Float32Array,
-          long["map_out"]?.data as Float32Array,
-        ];
+        const [narrow, wide] = [data(short, "map_out"), data(long, "map_out")];
         for (let h = 0; h < heads; h++) {
           for (let i = 0; i < keys; i++) {
             const from = (h * (keys + padding) + i) * (keys + padding);

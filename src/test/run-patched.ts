@@ -36,7 +36,7 @@ export async function runPatched(
     feeds[hotfixNames.detector(name)] = new ort.Tensor(
       datatype === "INT64" ? "int64" : "float32",
       data as Float32Array,
-      shape as number[],
+      shape,
     );
   }
   return session.run(feeds);
