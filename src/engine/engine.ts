@@ -20,9 +20,12 @@ export interface RunRequest {
 }
 
 export interface RunOptions {
-  /** Absolute time in ms (`performance.now()` clock) after which the answer is no longer wanted. */
+  /**
+   * Absolute time in ms (`performance.now()` clock) after which the answer is no longer wanted: a queued run is dropped, a
+   * started one goes on without a caller.
+   */
   readonly deadline?: number;
-  /** Aborted when the caller has gone: a queued run is dropped, a started one is not interrupted. */
+  /** Aborted when the caller has gone: a queued run is dropped (ATPATCH_DEADLINE), a started one is not interrupted. */
   readonly signal?: AbortSignal;
 }
 
@@ -46,14 +49,18 @@ export interface RunResult {
 }
 
 /**
- * @throws AtPatchError from `run`: ATPATCH_QUEUE_FULL, ATPATCH_DEADLINE, ATPATCH_NOT_READY (draining),
- *   ATPATCH_UNPROCESSABLE (the runtime refused the inputs), ATPATCH_INTERNAL (the worker died twice)
+ * @throws AtPatchError from `run`: ATPATCH_QUEUE_FULL, ATPATCH_DEADLINE, ATPATCH_NOT_READY (draining,
+ *   or no worker can be started), ATPATCH_UNKNOWN_DETECTOR, ATPATCH_UNPROCESSABLE (the request does not fit the model, or
+ *   the runtime refused its inputs), ATPATCH_INTERNAL (the worker died twice)
  */
 export interface InferenceEngine {
   readonly description: PatchDescription;
   /** Sends a detector's tensors to every worker; resolves when all have them. Idempotent per id. */
   publish(id: string, tensors: DetectorTensors): Promise<void>;
-  /** Forgets a detector everywhere. Runs that name it afterwards fail. */
+  /**
+   * Forgets a detector everywhere. Runs that name it afterwards fail; those accepted before still have it, and the promise
+   * resolves when the last of them has ended and the memory is free.
+   */
   retire(id: string): Promise<void>;
   run(request: RunRequest, options?: RunOptions): Promise<RunResult>;
   /** Runs waiting, not counting those running. */
@@ -67,7 +74,8 @@ export interface InferenceEngine {
 export interface EngineObserver {
   queueDepth?(depth: number): void;
   rejected?(reason: "queue_full" | "deadline" | "cancelled" | "draining"): void;
-  workerRestarted?(): void;
+  /** `why` is for the log, not for callers: it may name paths. */
+  workerRestarted?(why: string): void;
   batch?(samples: number): void;
   rechecked?(samples: number): void;
 }

@@ -54,7 +54,7 @@ export async function createOrtEngine(options: OrtEngineOptions): Promise<Infere
     spawn: () => new WorkerHandle(spawn(start)),
     detectors: () => published,
     onIdle: () => scheduler.pump(),
-    onDeath: () => observer.workerRestarted?.(),
+    onDeath: (detail) => observer.workerRestarted?.(detail),
     onBroken: (reason) => scheduler.failWaiting(reason),
   });
   const published = new PublishedDetectors(pool);

@@ -36,7 +36,7 @@ describe("WorkerHandle", () => {
 
   it("ends once, and says so to whoever calls it afterwards", async () => {
     await Promise.all([worker.stop(), worker.stop()]);
-    expect(await worker.ended).toBe("exit code 0");
+    expect((await worker.ended).reason).toBe("exit code 0");
     await worker.publish("b", packFrame({ ...toyDetector() }));
     await expect(worker.run(run("b"))).rejects.toThrow(WorkerDied);
   });

@@ -8,6 +8,14 @@ import { frameTransfers } from "./transfer.ts";
 /** How long a worker gets to end by itself before its thread is terminated. */
 const stopMs = 5000;
 
+/** Why a thread ended. */
+export interface Death {
+  /** In words fit for a caller. */
+  readonly reason: string;
+  /** For the log: the uncaught error's own words, which may name paths. */
+  readonly detail: string;
+}
+
 /** The thread ended under a run. */
 export class WorkerDied extends Error {
   override readonly name = "WorkerDied";
@@ -22,13 +30,13 @@ export class WorkerHandle {
   readonly #worker: Worker;
   /** Output names of the session. @throws AtPatchError ATPATCH_BAD_MODEL, WorkerDied */
   readonly started: Promise<readonly string[]>;
-  /** Resolves, with the reason in words, when the thread has ended for whatever reason. */
-  readonly ended: Promise<string>;
+  /** Resolves when the thread has ended for whatever reason. */
+  readonly ended: Promise<Death>;
   #start: Call<readonly string[]> | undefined;
   #run: Call<RunOutcome> | undefined;
   readonly #acknowledgements: (() => void)[] = [];
+  #death: Death | undefined;
   #alive = true;
-  #reason = "";
 
   constructor(worker: Worker) {
     this.#worker = worker;
@@ -36,12 +44,13 @@ export class WorkerHandle {
     // Whoever waits for `started` sees the failure; without a waiter it must not end the process.
     this.started.catch(() => {});
     worker.on("message", (message: FromWorker) => this.#receive(message));
-    worker.on("error", (error) => (this.#reason = messageOf(error)));
+    worker.on("error", (error) => (this.#death = { reason: "an uncaught error", detail: messageOf(error) }));
     this.ended = new Promise((resolve) => {
       worker.on("exit", (code) => {
-        const reason = this.#reason || `exit code ${code}`;
-        this.#end(reason);
-        resolve(reason);
+        const reason = `exit code ${code}`;
+        const death = (this.#death ??= { reason, detail: reason });
+        this.#end(death);
+        resolve(death);
       });
     });
   }
@@ -62,7 +71,7 @@ export class WorkerHandle {
    */
   run(message: RunMessage): Promise<RunOutcome> {
     return new Promise((resolve, reject) => {
-      if (!this.#alive) return reject(new WorkerDied(this.#reason));
+      if (!this.#alive) return reject(new WorkerDied(this.#death?.reason));
       this.#run = { resolve, reject };
       this.#post(message, frameTransfers(message.feeds));
     });
@@ -93,7 +102,7 @@ export class WorkerHandle {
       case "ready":
         return this.#start?.resolve(message.outputs);
       case "unusable":
-        this.#reason = message.message;
+        this.#death = { reason: message.message, detail: message.message };
         return this.#start?.reject(new AtPatchError("ATPATCH_BAD_MODEL", message.message));
       case "acknowledged":
         return this.#acknowledgements.shift()?.();
@@ -110,9 +119,8 @@ export class WorkerHandle {
     return run;
   }
 
-  #end(reason: string): void {
+  #end({ reason }: Death): void {
     this.#alive = false;
-    this.#reason = reason;
     const died = new WorkerDied(reason);
     this.#start?.reject(died);
     this.#takeRun()?.reject(died);

@@ -3,7 +3,7 @@ import { AtPatchError } from "../shared/errors.ts";
 import type { Frame } from "./frame.ts";
 import type { DetectorKey } from "./protocol.ts";
 import type { DetectorCarrier } from "./published.ts";
-import type { WorkerHandle } from "./worker-handle.ts";
+import type { Death, WorkerHandle } from "./worker-handle.ts";
 
 /** Wait before a worker is replaced, by the number of deaths since the last run that ended well. */
 const backoffMs = (deaths: number): number => (deaths <= 1 ? 0 : Math.min(100 * 2 ** (deaths - 2), 10_000));
@@ -15,8 +15,8 @@ export interface WorkerPoolOptions {
   readonly detectors: () => Iterable<readonly [DetectorKey, Frame]>;
   /** A worker became idle. */
   readonly onIdle: () => void;
-  /** A worker died and will be replaced. */
-  readonly onDeath: () => void;
+  /** A worker died and will be replaced; `detail` is for the log. */
+  readonly onDeath: (detail: string) => void;
   /** No worker is left and the last replacement could not start either. */
   readonly onBroken: (reason: string) => void;
 }
@@ -49,7 +49,7 @@ export class WorkerPool implements DetectorCarrier {
       // Only from here on a dead worker is replaced: a model that cannot be loaded must not start a loop.
       for (const worker of workers) {
         this.#becomeReady(worker);
-        void worker.ended.then((reason) => this.#replace(worker, reason));
+        void worker.ended.then((death) => this.#replace(worker, death));
       }
       return outputs[0]!;
     } catch (cause) {
@@ -107,12 +107,12 @@ export class WorkerPool implements DetectorCarrier {
     return worker;
   }
 
-  #replace(worker: WorkerHandle, reason: string): void {
+  #replace(worker: WorkerHandle, { reason, detail }: Death): void {
     const served = this.#ready.delete(worker);
     this.#idle = this.#idle.filter((other) => other !== worker);
     if (this.#stopping) return;
     this.#deaths++;
-    this.#options.onDeath();
+    this.#options.onDeath(detail);
     if (!served && this.#workers.size === 0) {
       this.#brokenBy = reason;
       this.#options.onBroken(reason);
@@ -126,7 +126,7 @@ export class WorkerPool implements DetectorCarrier {
 
   async #addReplacement(): Promise<void> {
     const worker = this.#add();
-    void worker.ended.then((reason) => this.#replace(worker, reason));
+    void worker.ended.then((death) => this.#replace(worker, death));
     try {
       await worker.started;
     } catch {
