@@ -30,7 +30,9 @@ export async function measureResponsiveness(scratch: string): Promise<Responsive
     const shape = [batch, 3, vitSmall.image, vitSmall.image];
     const count = shape.reduce((product, dim) => product * dim, 1);
     const body = JSON.stringify({
-      inputs: [{ name: "pixel_values", datatype: "FP32", shape, data: new Array<number>(count).fill(0.5) }],
+      inputs: [
+        { name: "pixel_values", datatype: "FP32", shape, data: Array.from({ length: count }, () => 0.5) },
+      ],
     });
     const rows: Responsiveness[] = [];
     for (const path of ["/v2/health/live", "/metrics"]) {

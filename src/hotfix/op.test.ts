@@ -42,15 +42,14 @@ async function run(c: OpCase, kind: "self" | "cross", opset: number): Promise<Re
   return session.run(feeds);
 }
 
-/** Data of an output that must be there. */
-function data<T extends Float32Array | Int32Array = Float32Array>(
-  out: Record<string, ort.Tensor>,
-  name: string,
-): T {
-  const output = out[name];
-  if (!output) throw new Error(`the operator has no output ${name}`);
-  return output.data as T;
+/** An output that must be there. */
+function output(out: Record<string, ort.Tensor>, name: string): ort.Tensor {
+  const found = out[name];
+  if (!found) throw new Error(`the operator has no output ${name}`);
+  return found;
 }
+const floatsOf = (out: Record<string, ort.Tensor>, name: string) => output(out, name).data as Float32Array;
+const intsOf = (out: Record<string, ort.Tensor>, name: string) => output(out, name).data as Int32Array;
 
 function reference(c: OpCase, kind: "self" | "cross") {
   return referenceOp({ ...c, scores: new Float64Array(c.flags.length), site: 0, kind });
@@ -92,9 +91,9 @@ describe("AttentionPatch against its plain reference", () => {
         const values = expected.features.flatMap((sample) =>
           Array.from({ length: keys }, (_, j) => sample.slice(11).map((row) => row[j] ?? 0)).flat(),
         );
-        expectClose(data(out, "features"), features, 2e-3);
-        expectClose(data(out, "values"), values, 0);
-        expectClose(data(out, "visible"), expected.visible.flat().map(Number), 0);
+        expectClose(floatsOf(out, "features"), features, 2e-3);
+        expectClose(floatsOf(out, "values"), values, 0);
+        expectClose(floatsOf(out, "visible"), expected.visible.flat().map(Number), 0);
       }),
       runs,
     );
@@ -108,10 +107,10 @@ describe("AttentionPatch against its plain reference", () => {
         const expected = reference(c, kind);
         fc.pre(!undecided(c, expected.logits));
         const out = await run(c, kind, opset);
-        expect([...data<Int32Array>(out, "flags_out")]).toEqual([...expected.flags]);
-        expectClose(data(out, "scores_out"), expected.scores, 1e-2);
-        expectClose(data(out, "map_out"), expected.map, 1e-5);
-        expectClose(data(out, "value_out"), expected.value, 1e-6);
+        expect([...intsOf(out, "flags_out")]).toEqual([...expected.flags]);
+        expectClose(floatsOf(out, "scores_out"), expected.scores, 1e-2);
+        expectClose(floatsOf(out, "map_out"), expected.map, 1e-5);
+        expectClose(floatsOf(out, "value_out"), expected.value, 1e-6);
         flagged += expected.flags.filter((f, k) => f > 0 && c.flags[k] === 0).length;
       }),
       { ...runs, numRuns: 300 },
@@ -128,7 +127,7 @@ describe("what a repaired map keeps", () => {
         const out = await run(c, kind, opset);
         const keys = c.map.shape[3] ?? 0;
         const before = c.map.data as Float32Array;
-        const after = data(out, "map_out");
+        const after = floatsOf(out, "map_out");
         for (let row = 0; row < after.length / keys; row++) {
           const slice = (data: Float32Array): Float32Array => data.subarray(row * keys, (row + 1) * keys);
           const sum = (data: Float32Array): number => data.reduce((total, x) => total + x, 0);
@@ -160,7 +159,7 @@ describe("what a repaired map keeps", () => {
         const c = opCase({ ...shape, batch: 3 }, { flagShare: 0.1 });
         const out = await run(c, kind, opset);
         const keys = c.map.shape[3] ?? 0;
-        const flags = data<Int32Array>(out, "flags_out");
+        const flags = intsOf(out, "flags_out");
         const size = c.map.data.length / 3;
         const valueSize = c.value.data.length / 3;
         const touched = [0, 1, 2].map(
@@ -172,8 +171,8 @@ describe("what a repaired map keeps", () => {
           const map = (data: Float32Array): Float32Array => data.subarray(b * size, (b + 1) * size);
           const value = (data: Float32Array): Float32Array =>
             data.subarray(b * valueSize, (b + 1) * valueSize);
-          expect(map(data(out, "map_out"))).toEqual(map(c.map.data as Float32Array));
-          expect(value(data(out, "value_out"))).toEqual(value(c.value.data as Float32Array));
+          expect(map(floatsOf(out, "map_out"))).toEqual(map(c.map.data as Float32Array));
+          expect(value(floatsOf(out, "value_out"))).toEqual(value(c.value.data as Float32Array));
         }
       }),
       runs,
@@ -204,9 +203,9 @@ describe("what a repaired map keeps", () => {
           17,
         );
         for (const name of ["map_out", "value_out", "flags_out", "scores_out"]) {
-          const all = data(together, name);
+          const all = floatsOf(together, name);
           const size = all.length / 3;
-          expectClose(data(alone, name), all.subarray(size, 2 * size), 1e-6);
+          expectClose(floatsOf(alone, name), all.subarray(size, 2 * size), 1e-6);
         }
       }),
       { ...runs, numRuns: 80 },
@@ -224,10 +223,10 @@ describe("what a repaired map keeps", () => {
         const padded = pad(c, padding);
         const [short, long] = [await run(c, "self", 17), await run(padded, "self", 17)];
         const keys = c.map.shape[3] ?? 0;
-        const flags = data<Int32Array>(long, "flags_out");
-        expect([...flags.subarray(0, keys)]).toEqual([...data<Int32Array>(short, "flags_out")]);
+        const flags = intsOf(long, "flags_out");
+        expect([...flags.subarray(0, keys)]).toEqual([...intsOf(short, "flags_out")]);
         const heads = c.map.shape[1] ?? 0;
-        const [narrow, wide] = [data(short, "map_out"), data(long, "map_out")];
+        const [narrow, wide] = [floatsOf(short, "map_out"), floatsOf(long, "map_out")];
         for (let h = 0; h < heads; h++) {
           for (let i = 0; i < keys; i++) {
             const from = (h * (keys + padding) + i) * (keys + padding);

@@ -102,10 +102,10 @@ export function referenceOp(inputs: OpInputs): OpOutputs {
 
 /** v [Hv·d][Tk] of one sample [Hv,Tk,d]. */
 function valueFeatures(value: ArrayLike<number>, heads: number, keys: number, depth: number): number[][] {
-  return Array.from({ length: heads * depth }, (_, f) =>
+  return Array.from({ length: heads * depth }, (_f, f) =>
     Array.from(
       { length: keys },
-      (_, j) => value[(Math.floor(f / depth) * keys + j) * depth + (f % depth)] ?? 0,
+      (_j, j) => value[(Math.floor(f / depth) * keys + j) * depth + (f % depth)] ?? 0,
     ),
   );
 }
