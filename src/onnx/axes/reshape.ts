@@ -51,7 +51,11 @@ export function reshapeAxes(
   } else if (open > 1) {
     const axes = new Map<number, Atom[]>();
     for (const { atom, axis } of rest) axes.set(axis, [...(axes.get(axis) ?? []), atom]);
-    if (axes.size === open) [...axes.values()].forEach((atoms, i) => (output[first + i] = table.join(atoms)));
+    [...axes.values()].forEach((atoms, i) => {
+      const size = plain(wanted[first + i]);
+      const fits = size === null || size === (axisSize(atoms) ?? size);
+      if (axes.size === open && fits) output[first + i] = table.join(atoms);
+    });
   }
   return output.map((axis, i) => axis ?? fresh(i, plain(wanted[i])));
 }
