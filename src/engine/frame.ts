@@ -44,12 +44,12 @@ export function packFrame(
 
 /** The tensors of a frame as views on its buffer. */
 export function unpackFrame(frame: Frame): Record<string, Tensor> {
-  const tensors: Record<string, Tensor> = {};
-  for (const { name, datatype, shape, offset, length } of frame.entries) {
-    const data: TypedArray = new datatypes[datatype](frame.buffer as ArrayBuffer, offset, length);
-    tensors[name] = { datatype, shape, data };
-  }
-  return tensors;
+  return Object.fromEntries(
+    frame.entries.map(({ name, datatype, shape, offset, length }) => {
+      const data: TypedArray = new datatypes[datatype](frame.buffer as ArrayBuffer, offset, length);
+      return [name, { datatype, shape, data }];
+    }),
+  );
 }
 
 /**

@@ -78,8 +78,7 @@ export class PatchedSession {
 
   #passFeeds({ feeds, batch }: RunMessage): PassFeeds {
     const tensors = unpackFrame(feeds);
-    const inputs: Record<string, Tensor> = {};
-    for (const { name } of this.#description.inputs) inputs[name] = tensors[name]!;
+    const inputs = Object.fromEntries(this.#description.inputs.map(({ name }) => [name, tensors[name]!]));
     const force: Record<number, Tensor> = {};
     for (let axis = 0; axis < this.#description.axes; axis++) {
       const forced = tensors[hotfixNames.force(axis)];
