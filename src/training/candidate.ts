@@ -1,17 +1,18 @@
 /** A form a detector can take, and how one is fitted to a part of the samples. */
-import type { FeatureSet, SiteColumns } from "./columns.ts";
-import { standardisation } from "./columns.ts";
+import { columnThreshold, type CandidateScores } from "./calibrate.ts";
+import { standardisation, type FeatureSet } from "./columns.ts";
 import { fitSite, scoreSamples, type FittedSite } from "./fit.ts";
 import { judgedKeys } from "./flags.ts";
 import { labelColumns, type SampleLabels } from "./labels.ts";
-import type { CandidateScores } from "./calibrate.ts";
 import { Random } from "./random.ts";
-import type { TrainingData } from "./training-data.ts";
+import { siteColumns, type SampleScores, type TrainingData } from "./training-data.ts";
 
 export interface Candidate {
   readonly sites: readonly number[];
   readonly kernel: 1 | 3;
   readonly features: FeatureSet;
+  /** Whether ring columns that a first fit scores high are positive in a second one. */
+  readonly selfTraining: boolean;
 }
 
 /** The samples a fit may see. */
@@ -20,8 +21,24 @@ export interface FitPart {
   readonly clean: readonly number[];
 }
 
+/** Columns of the ring that score above this quantile of clean columns become positive in the second round. */
+const selfTrainingShare = 0.995;
+
 /** @param stream names the random numbers of the fit: the same name gives the same detector */
 export function fitCandidate(
+  data: TrainingData,
+  candidate: Candidate,
+  part: FitPart,
+  seed: number,
+  stream: string,
+): FittedSite[] {
+  const first = fitOnce(data, candidate, part, seed, `${stream}/first`);
+  if (!candidate.selfTraining) return first;
+  const failing = promoteRing(data, first, part);
+  return failing === null ? first : fitOnce(data, candidate, { ...part, failing }, seed, `${stream}/second`);
+}
+
+function fitOnce(
   data: TrainingData,
   { sites, kernel, features }: Candidate,
   part: FitPart,
@@ -39,12 +56,37 @@ export function fitCandidate(
   });
 }
 
-/** Logits per site and sample, [site][sample][key]; samples that were not asked for are absent. */
+/** Labels with the ring columns that score like anomalous ones made positive; null when there are none. */
+function promoteRing(
+  data: TrainingData,
+  fitted: readonly FittedSite[],
+  { failing, clean }: FitPart,
+): SampleLabels[] | null {
+  const scores = scoreFitted(data, fitted, [...failing.map(({ sample }) => sample), ...clean]);
+  const bounds = fitted.map(({ site }, s) =>
+    columnThreshold(judgedScores(data, site, scores[s] as SampleScores, clean), selfTrainingShare),
+  );
+  let promoted = 0;
+  const labels = failing.map(({ sample, positive, ring }): SampleLabels => {
+    const raised = [...ring].filter((key) =>
+      scores.some((site, s) => (site.get(sample)?.[key] ?? -Infinity) > (bounds[s] as number)),
+    );
+    promoted += raised.length;
+    return {
+      sample,
+      positive: [...positive, ...raised].sort((a, b) => a - b),
+      ring: new Set([...ring].filter((key) => !raised.includes(key))),
+    };
+  });
+  return promoted === 0 ? null : labels;
+}
+
+/** Logits per site and sample; samples that were not asked for are absent. */
 export function scoreFitted(
   data: TrainingData,
   fitted: readonly FittedSite[],
   samples: readonly number[],
-): Map<number, Float64Array>[] {
+): SampleScores[] {
   return fitted.map((site) => {
     const scores = scoreSamples(site, siteColumns(data, site.site), samples);
     return new Map(samples.map((sample, i) => [sample, scores[i] as Float64Array]));
@@ -55,7 +97,7 @@ export function scoreFitted(
 export function judgedScores(
   data: TrainingData,
   site: number,
-  scores: ReadonlyMap<number, Float64Array>,
+  scores: SampleScores,
   samples: readonly number[],
 ): CandidateScores {
   const columns = siteColumns(data, site);
@@ -64,10 +106,4 @@ export function judgedScores(
     const own = columns.samples[sample];
     return logits && own ? judgedKeys(own, data.layout.firstKey).map((key) => logits[key] as number) : [];
   });
-}
-
-export function siteColumns(data: TrainingData, site: number): SiteColumns {
-  const found = data.sites.find((columns) => columns.site === site);
-  if (!found) throw new RangeError(`site ${site} was not collected`);
-  return found;
 }

@@ -1,10 +1,10 @@
 /**
  * Chooses the form of a detector by cross-validated repair. To stay quick the search goes in steps: all features and
- * kernels at the first site; two sites only when that leaves failures unrepaired; then the reference kind and the column
- * threshold, which need no further fit.
+ * kernels at the first site; two sites only when that leaves failures unrepaired; self-training; then the reference
+ * kind, the column threshold and the gate, which need no further fit.
  */
+import { judge, meanGateDistance, validate, type HeldOut, type Validation } from "./cross-validate.ts";
 import type { Candidate } from "./candidate.ts";
-import { judge, validate, type HeldOut, type Validation } from "./cross-validate.ts";
 import type { ReferenceKind } from "./detector-tensors.ts";
 import type { Repairs } from "./repairs.ts";
 import type { TrainingData } from "./training-data.ts";
@@ -15,6 +15,7 @@ export interface Tried {
   readonly reference: ReferenceKind;
   /** Quantile of clean column scores that τ_lo takes. */
   readonly columnShare: number;
+  readonly headroom: number;
   readonly heldOut: HeldOut;
 }
 
@@ -22,6 +23,8 @@ export interface Choice {
   /** With the sites that the chosen detector needs. */
   readonly data: TrainingData;
   readonly chosen: Tried;
+  /** How far the gate of each site is raised above its conformal place, on the logit. */
+  readonly gateRaise: readonly number[];
   /** Everything that was tried, in order. */
   readonly tried: readonly Tried[];
 }
@@ -33,8 +36,10 @@ export interface ChooseOptions {
   readonly progress?: (what: string) => void;
 }
 
+type Form = Pick<Candidate, "features" | "kernel">;
+
 /** From the simplest on: ties go to the earlier one. */
-const forms: readonly Pick<Candidate, "features" | "kernel">[] = [
+const forms: readonly Form[] = [
   { features: "attention", kernel: 1 },
   { features: "attention", kernel: 3 },
   { features: "value", kernel: 1 },
@@ -43,14 +48,15 @@ const forms: readonly Pick<Candidate, "features" | "kernel">[] = [
   { features: "attention+value", kernel: 3 },
 ];
 /** The form tried at two sites when one site does not suffice, besides the best one there. */
-const richest: Pick<Candidate, "features" | "kernel"> = { features: "attention+value", kernel: 3 };
+const richest: Form = { features: "attention+value", kernel: 3 };
 /** Share of held-out failing samples whose repair makes further sites unnecessary. */
 const enough = 0.9;
 /** Shares of samples below which a difference says nothing. */
-const tolerance = { repaired: 0.01, correct: 0.04, altered: 0.0025 };
+const tolerance = { repaired: 0.01, correct: 0.04, altered: 0.0025 } as const;
 
 const referenceKinds: readonly ReferenceKind[] = ["benign", "attention-only", "zero"];
 const columnShares = [0.99, 0.98, 0.97, 0.95] as const;
+const headrooms = [0.1, 0.2, 0.3, 0.4, 0.5] as const;
 
 /** @param widen collects the second site too; null when there is none to try */
 export async function chooseDetector(
@@ -62,57 +68,59 @@ export async function chooseDetector(
 ): Promise<Choice> {
   let data = first;
   const tried: Tried[] = [];
-  const validations = new Map<Tried, Validation>();
-  const attempt = async (candidate: Candidate): Promise<Tried> => {
-    options.progress?.(describe(candidate));
-    const validation = validate(data, candidate, foldOf, options.seed);
-    const entry = await judged(validation, "benign", columnShares[0]);
-    validations.set(entry, validation);
-    return entry;
-  };
-  const judged = async (
-    validation: Validation,
-    reference: ReferenceKind,
-    columnShare: number,
-  ): Promise<Tried> => {
-    const setting = { alpha: options.alpha, reference, columnShare };
-    const heldOut = await judge(data, validation, repairs, setting);
-    const entry = { candidate: validation.candidate, reference, columnShare, heldOut };
+  const validations = new Map<Candidate, Validation>();
+  const judged = async (setting: Omit<Tried, "heldOut">): Promise<Tried> => {
+    const validation =
+      validations.get(setting.candidate) ?? validate(data, setting.candidate, foldOf, options.seed);
+    validations.set(setting.candidate, validation);
+    const entry = {
+      ...setting,
+      heldOut: await judge(data, validation, repairs, { alpha: options.alpha, ...setting }),
+    };
     tried.push(entry);
     return entry;
   };
+  const attempt = (form: Form, selfTraining: boolean): Promise<Tried> => {
+    const candidate = { ...form, sites: data.sites.map(({ site }) => site), selfTraining };
+    options.progress?.(describe(candidate));
+    return judged({ candidate, reference: "benign", columnShare: columnShares[0], headroom: 0 });
+  };
 
-  const entries: Tried[] = [];
-  for (const form of forms) entries.push(await attempt({ ...form, sites: sitesOf(data) }));
-  if (widen !== null && shareOf(best(entries).heldOut, "repaired") < enough) {
+  const plain: Tried[] = [];
+  for (const form of forms) plain.push(await attempt(form, false));
+  if (widen !== null && shareOf(best(plain).heldOut, "repaired") < enough) {
     data = await widen();
-    const { features, kernel } = best(entries).candidate;
-    const more =
-      features === richest.features && kernel === richest.kernel
-        ? [richest]
-        : [{ features, kernel }, richest];
-    for (const form of more) entries.push(await attempt({ ...form, sites: sitesOf(data) }));
+    const { features, kernel } = best(plain).candidate;
+    plain.push(await attempt({ features, kernel }, false));
+    if (features !== richest.features || kernel !== richest.kernel) plain.push(await attempt(richest, false));
   }
-  const form = best(entries);
-  const validation = validations.get(form) as Validation;
+  const form = best(plain);
+  data = { ...data, sites: data.sites.filter(({ site }) => form.candidate.sites.includes(site)) };
+  const selfTrained = await attempt(form.candidate, true);
+  let chosen = best([selfTrained, form]);
 
-  options.progress?.("reference kinds and column thresholds");
-  const kinds = [form];
-  for (const kind of referenceKinds.slice(1)) kinds.push(await judged(validation, kind, form.columnShare));
-  let chosen = best(kinds);
+  options.progress?.("reference and thresholds");
+  const kinds = [chosen];
+  for (const reference of referenceKinds.slice(1)) kinds.push(await judged({ ...chosen, reference }));
+  chosen = best(kinds);
   for (const columnShare of columnShares.slice(1)) {
     if (chosen.heldOut.repaired === chosen.heldOut.failing) break;
-    const lower = await judged(validation, chosen.reference, columnShare);
-    const helps =
-      lower.heldOut.repaired > chosen.heldOut.repaired && lower.heldOut.correct >= chosen.heldOut.correct;
-    if (!helps) break;
+    const lower = await judged({ ...chosen, columnShare });
+    if (lower.heldOut.repaired <= chosen.heldOut.repaired || lower.heldOut.correct < chosen.heldOut.correct)
+      break;
     chosen = lower;
   }
-  return { data, chosen, tried };
-}
-
-function sitesOf(data: TrainingData): number[] {
-  return data.sites.map(({ site }) => site);
+  let tolerated = 0;
+  for (const headroom of headrooms) {
+    const raised = await judged({ ...chosen, headroom });
+    if (raised.heldOut.repaired < chosen.heldOut.repaired) break;
+    tolerated = headroom;
+  }
+  // Half of what the held-out failures tolerate: as far from losing the next one as from the clean samples.
+  const headroom = tolerated / 2;
+  chosen = headroom === 0 ? chosen : await judged({ ...chosen, headroom });
+  const distance = meanGateDistance(data, validations.get(chosen.candidate) as Validation, options.alpha);
+  return { data, chosen, gateRaise: distance.map((logit) => logit * headroom), tried };
 }
 
 /**
@@ -140,6 +148,7 @@ export function shareOf(heldOut: HeldOut, count: "repaired" | "correct" | "flagg
   return of === 0 ? 0 : heldOut[count] / of;
 }
 
-function describe({ sites, features, kernel }: Candidate): string {
-  return `${features} features, kernel ${kernel}, site${sites.length > 1 ? "s" : ""} ${sites.join(" and ")}`;
+function describe({ sites, features, kernel, selfTraining }: Candidate): string {
+  const where = `site${sites.length > 1 ? "s" : ""} ${sites.join(" and ")}`;
+  return `${features} features, kernel ${kernel}, ${where}${selfTraining ? ", self-trained" : ""}`;
 }

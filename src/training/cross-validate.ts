@@ -2,13 +2,14 @@
  * Cross-validated repair of a candidate detector: fitted on one half of the base samples, calibrated on the clean
  * samples of the other half and judged by what it does to them and to the failing samples there.
  */
-import { fitCandidate, judgedScores, scoreFitted, siteColumns, type Candidate } from "./candidate.ts";
 import { columnThreshold, gateRank, gateThresholds } from "./calibrate.ts";
+import { fitCandidate, judgedScores, scoreFitted, type Candidate } from "./candidate.ts";
 import type { ReferenceKind } from "./detector-tensors.ts";
-import { flaggedAt } from "./flags.ts";
-import type { SampleLabels } from "./labels.ts";
+import { flaggedOver } from "./flags.ts";
+import { usableLabels } from "./labels.ts";
+import { median } from "./median.ts";
 import type { Repair, Repairs } from "./repairs.ts";
-import type { TrainingData } from "./training-data.ts";
+import type { SampleScores, TrainingData } from "./training-data.ts";
 
 /** Held-out counts over all folds. */
 export interface HeldOut {
@@ -23,15 +24,27 @@ export interface HeldOut {
   readonly altered: number;
 }
 
+/** The samples that a fit did not see, with what it says of them. */
+interface Fold {
+  readonly failing: readonly number[];
+  readonly clean: readonly number[];
+  /** Logits per site. */
+  readonly scores: readonly SampleScores[];
+}
+
 /** A candidate's held-out logits; thresholds and reference can still be varied without another fit. */
 export interface Validation {
   readonly candidate: Candidate;
-  readonly folds: readonly {
-    readonly failing: readonly number[];
-    readonly clean: readonly number[];
-    /** [site][sample] → logits */
-    readonly scores: readonly ReadonlyMap<number, Float64Array>[];
-  }[];
+  readonly folds: readonly Fold[];
+}
+
+export interface JudgeOptions {
+  readonly alpha: number;
+  /** Quantile of clean column scores that τ_lo takes. */
+  readonly columnShare: number;
+  /** How far the gate moves from its conformal place towards the median failing sample, 0 to 1. */
+  readonly headroom: number;
+  readonly reference: ReferenceKind;
 }
 
 /** @param foldOf fold of every sample */
@@ -45,63 +58,82 @@ export function validate(
   return {
     candidate,
     folds: folds.flatMap((fold) => {
-      const outside = (sample: number): boolean => foldOf[sample] !== fold;
-      const fitFailing = data.failing
-        .filter(outside)
-        .map((sample) => data.labels.get(sample))
-        .filter((labels): labels is SampleLabels => labels !== undefined && labels.positive.length > 0);
-      const [failing, clean] = [data.failing, data.clean].map((all) =>
-        all.filter((sample) => !outside(sample)),
-      );
-      if (fitFailing.length === 0 || !failing || !clean) return [];
-      const part = { failing: fitFailing, clean: data.clean.filter(outside) };
+      const inside = (sample: number): boolean => foldOf[sample] === fold;
+      const outside = (sample: number): boolean => !inside(sample);
+      const part = {
+        failing: usableLabels(data, data.failing.filter(outside)),
+        clean: data.clean.filter(outside),
+      };
+      if (part.failing.length === 0) return [];
+      const [failing, clean] = [data.failing.filter(inside), data.clean.filter(inside)];
       const fitted = fitCandidate(data, candidate, part, seed, `fold${fold}`);
       return [{ failing, clean, scores: scoreFitted(data, fitted, [...failing, ...clean]) }];
     }),
   };
 }
 
-/** @param columnShare quantile of clean column scores that τ_lo takes */
 export async function judge(
   data: TrainingData,
   { candidate, folds }: Validation,
   repairs: Repairs,
-  options: { readonly alpha: number; readonly columnShare: number; readonly reference: ReferenceKind },
+  options: JudgeOptions,
 ): Promise<HeldOut> {
   const failing: Repair[] = [];
   const clean: Repair[] = [];
   for (const fold of folds) {
-    const judged = candidate.sites.map((site, s) =>
-      judgedScores(data, site, fold.scores[s] as ReadonlyMap<number, Float64Array>, fold.clean),
-    );
-    const gates = gateThresholds(judged, Math.max(1, gateRank(fold.clean.length, options.alpha)));
-    const thresholds = judged.map((scores, s) => {
-      const gate = gates[s] as number;
-      return { gate, column: Math.min(gate, columnThreshold(scores, options.columnShare)) };
+    const gates = foldGates(data, candidate, fold, options.alpha);
+    const thresholds = gates.map(({ gate, distance, scores }) => {
+      const raised = gate + options.headroom * distance;
+      return { gate: raised, column: Math.min(raised, columnThreshold(scores, options.columnShare)) };
     });
-    const columnsOf = (sample: number): number[] => {
-      const flagged = candidate.sites.flatMap((site, s) => {
-        const own = siteColumns(data, site).samples[sample];
-        const logits = fold.scores[s]?.get(sample);
-        return own && logits
-          ? flaggedAt(logits, own, thresholds[s] as (typeof thresholds)[0], data.layout.firstKey)
-          : [];
-      });
-      return [...new Set(flagged)].sort((a, b) => a - b);
-    };
-    for (const sample of fold.failing) failing.push({ sample, columns: columnsOf(sample) });
-    for (const sample of fold.clean) clean.push({ sample, columns: columnsOf(sample) });
+    const repair = (sample: number): Repair => ({
+      sample,
+      columns: flaggedOver(data, candidate.sites, thresholds, fold.scores, sample),
+    });
+    failing.push(...fold.failing.map(repair));
+    clean.push(...fold.clean.map(repair));
   }
   const predictions = await repairs.predictions(options.reference, [...failing, ...clean]);
   const [ofFailing, ofClean] = [predictions.slice(0, failing.length), predictions.slice(failing.length)];
-  const count = (all: readonly Repair[], holds: (repair: Repair, i: number) => boolean): number =>
-    all.filter(holds).length;
   return {
     failing: failing.length,
-    repaired: count(failing, ({ sample }, i) => ofFailing[i] !== data.answers[sample]),
-    correct: count(failing, ({ sample }, i) => ofFailing[i] === data.samples[sample]?.label),
+    repaired: failing.filter(({ sample }, i) => ofFailing[i] !== data.answers[sample]).length,
+    correct: failing.filter(({ sample }, i) => ofFailing[i] === data.samples[sample]?.label).length,
     clean: clean.length,
-    flagged: count(clean, ({ columns }) => columns.length > 0),
-    altered: count(clean, ({ sample }, i) => ofClean[i] !== data.answers[sample]),
+    flagged: clean.filter(({ columns }) => columns.length > 0).length,
+    altered: clean.filter(({ sample }, i) => ofClean[i] !== data.answers[sample]).length,
   };
+}
+
+/** Per site, how far the median failing sample lies above the conformal gate, averaged over the folds. */
+export function meanGateDistance(
+  data: TrainingData,
+  { candidate, folds }: Validation,
+  alpha: number,
+): number[] {
+  const distances = folds.map((fold) =>
+    foldGates(data, candidate, fold, alpha).map(({ distance }) => distance),
+  );
+  return candidate.sites.map(
+    (_, s) => distances.reduce((sum, fold) => sum + (fold[s] as number), 0) / Math.max(1, distances.length),
+  );
+}
+
+/** Per site: conformal gate, distance from it up to the median failing sample (0 when that lies below), clean scores. */
+function foldGates(
+  data: TrainingData,
+  { sites }: Candidate,
+  { failing, clean, scores }: Fold,
+  alpha: number,
+): { gate: number; distance: number; scores: ReturnType<typeof judgedScores> }[] {
+  const judged = sites.map((site, s) => judgedScores(data, site, scores[s] as SampleScores, clean));
+  const gates = gateThresholds(judged, Math.max(1, gateRank(clean.length, alpha)));
+  return sites.map((site, s) => {
+    const gate = gates[s] as number;
+    const maxima = judgedScores(data, site, scores[s] as SampleScores, failing).map((columns) =>
+      columns.reduce((a, b) => Math.max(a, b), -Infinity),
+    );
+    const distance = Math.max(0, (median(maxima) ?? gate) - gate);
+    return { gate, distance, scores: judged[s] as ReturnType<typeof judgedScores> };
+  });
 }

@@ -5,6 +5,7 @@
 import type { KeyLayout } from "../tasks/task.ts";
 import type { ColumnRef, SampleColumns, SiteColumns } from "./columns.ts";
 import type { LabelledColumns } from "./fit.ts";
+import type { TrainingData } from "./training-data.ts";
 
 /** Span of a token in its text: pieces of one word touch. */
 export interface TokenSpan {
@@ -90,4 +91,12 @@ export function labelColumns(
   for (const labels of failing) add(labels.sample, labels);
   for (const sample of clean) add(sample);
   return { positive, negative };
+}
+
+/** Labels of those of the failing samples that have an anomalous column. */
+export function usableLabels(data: Pick<TrainingData, "labels">, failing: readonly number[]): SampleLabels[] {
+  return failing.flatMap((sample) => {
+    const labels = data.labels.get(sample);
+    return labels && labels.positive.length > 0 ? [labels] : [];
+  });
 }

@@ -41,8 +41,11 @@ export interface HeldOutReport {
   readonly sites: readonly number[];
   readonly features: string;
   readonly kernel: number;
+  readonly self_training: boolean;
   readonly reference: string;
   readonly column_quantile: number;
+  /** How far the gate lies from its conformal place towards the median failing sample. */
+  readonly headroom: number;
   /** Failing samples whose answer left the wrong one, and whose answer became the true class. */
   readonly repaired: Rate;
   readonly robust_accuracy: Rate;
@@ -50,13 +53,21 @@ export interface HeldOutReport {
   readonly altered: Rate;
 }
 
-export function heldOutReport({ candidate, reference, columnShare, heldOut }: Tried): HeldOutReport {
+export function heldOutReport({
+  candidate,
+  reference,
+  columnShare,
+  headroom,
+  heldOut,
+}: Tried): HeldOutReport {
   return {
     sites: candidate.sites,
     features: candidate.features,
     kernel: candidate.kernel,
+    self_training: candidate.selfTraining,
     reference,
     column_quantile: columnShare,
+    headroom,
     repaired: wilson(heldOut.repaired, heldOut.failing),
     robust_accuracy: wilson(heldOut.correct, heldOut.failing),
     flag_rate: wilson(heldOut.flagged, heldOut.clean),
@@ -88,12 +99,4 @@ export function trainingReport(parts: {
     self_check: { target: selfCheck.target, clean: selfCheck.clean, failing: selfCheck.failing },
     search: choice.tried.map(heldOutReport),
   };
-}
-
-/** The middle value; the mean of the two middle ones for an even number, null for none. */
-export function median(values: readonly number[]): number | null {
-  const sorted = values.toSorted((a, b) => a - b);
-  const half = sorted.length / 2;
-  const [low, high] = [sorted[Math.ceil(half) - 1], sorted[Math.floor(half)]];
-  return low === undefined || high === undefined ? null : (low + high) / 2;
 }

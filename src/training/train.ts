@@ -15,7 +15,8 @@ import type { DebugSample } from "./debug-set.ts";
 import { decide, verdictBounds } from "./decide.ts";
 import { detectorTensors, type DetectorParts, type ReferenceKind } from "./detector-tensors.ts";
 import { evaluate, type Evaluation } from "./evaluate.ts";
-import { calibrate, finalSplit, fitWithSelfTraining } from "./final-fit.ts";
+import { fitCandidate } from "./candidate.ts";
+import { calibrate, finalSplit } from "./final-fit.ts";
 import { gatherData, type Gathered } from "./gather.ts";
 import { ModelRuns } from "./model-runs.ts";
 import { Random } from "./random.ts";
@@ -109,8 +110,14 @@ async function fromGathered(
 
   progress("fitting", 0, 0);
   const split = finalSplit(data, seed);
-  const fitted = fitWithSelfTraining(data, chosen.candidate, split.fit, seed);
-  const setting = { alpha, maxAltered, columnShare: chosen.columnShare, reference: chosen.reference };
+  const fitted = fitCandidate(data, chosen.candidate, split.fit, seed, "final");
+  const setting = {
+    alpha,
+    maxAltered,
+    columnShare: chosen.columnShare,
+    gateRaise: choice.gateRaise,
+    reference: chosen.reference,
+  };
   const calibration = await calibrate(data, fitted, split.calibration, repairs, setting);
 
   const parts = published.parts(chosen.reference, calibration.detection);

@@ -18,3 +18,13 @@ export interface TrainingData {
   /** Labels of those failing samples whose anomalous columns are known or were found. */
   readonly labels: ReadonlyMap<number, SampleLabels>;
 }
+
+/** Logits of one site by sample. */
+export type SampleScores = ReadonlyMap<number, Float64Array>;
+
+/** What was collected at a site. */
+export function siteColumns(data: Pick<TrainingData, "sites">, site: number): SiteColumns {
+  const found = data.sites.find((columns) => columns.site === site);
+  if (!found) throw new RangeError(`site ${site} was not collected`);
+  return found;
+}
