@@ -18,6 +18,7 @@ import type { ServedModel } from "./service/models.ts";
 import { selfTest } from "./service/self-test.ts";
 import type { Settings } from "./settings.ts";
 import type { PatchedModel } from "./shared/patched-model.ts";
+import { checkExternalData } from "./tasks/external-data.ts";
 import { createTask, type TaskModel } from "./tasks/create-task.ts";
 import { readModelFolder, type ModelFolder } from "./tasks/model-folder.ts";
 import type { Task } from "./tasks/task.ts";
@@ -25,13 +26,17 @@ import type { Task } from "./tasks/task.ts";
 /** Settings of one model's engine. */
 export type EngineSettings = Pick<Settings, "workers" | "threads" | "queue" | "deadlineMs" | "recheck">;
 
-/** Starts the engine of a patched model. */
-export function openEngine(
+/**
+ * Starts the engine of a patched model.
+ * @throws AtPatchError ATPATCH_BAD_MODEL also when external data is missing
+ */
+export async function openEngine(
   patched: PatchedModel,
   folder: string,
   settings: EngineSettings,
   observer: EngineObserver = {},
 ): Promise<InferenceEngine> {
+  await checkExternalData(folder, patched.external);
   const neutral = neutralTensors(patched.description.sites.length);
   return createOrtEngine({ patched, folder, neutral, observer, ...settings });
 }

@@ -30,11 +30,20 @@ export interface PatchDescription {
   readonly fingerprint: string;
 }
 
+/** A file beside the model that its constants are read from, and the bytes it must have at least. */
+export interface ExternalFile {
+  /** Relative to the folder of the model file. */
+  readonly location: string;
+  readonly bytes: number;
+}
+
 /** A model whose attention maps go through the hot-fix. */
 export interface PatchedModel {
   readonly description: PatchDescription;
   /** The patched graph; large weights are external references into the untouched original file(s). */
   readonly bytes: Uint8Array;
+  /** Files the runtime will read; to be checked before it does. */
+  readonly external: readonly ExternalFile[];
 }
 
 /** Names of the graph inputs and outputs that the hot-fix adds. */

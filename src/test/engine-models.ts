@@ -138,6 +138,7 @@ function toyModel({ nodes, inputs = [], outputs, constants = [], describe }: Toy
     }),
   );
   return {
+    external: [],
     bytes,
     description: {
       inputs: [{ name: "x", datatype: "FP32", shape: [null, null] }, ...(describe.inputs ?? [])],
