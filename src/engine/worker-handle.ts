@@ -37,6 +37,7 @@ export class WorkerHandle {
   readonly #acknowledgements: (() => void)[] = [];
   #death: Death | undefined;
   #alive = true;
+  #stopped: Promise<void> | undefined;
 
   constructor(worker: Worker) {
     this.#worker = worker;
@@ -77,8 +78,13 @@ export class WorkerHandle {
     });
   }
 
-  /** Lets the worker end after what it is doing; resolves when the thread is gone. */
-  async stop(): Promise<void> {
+  /** Lets the worker end after what it is doing; resolves when the thread is gone. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     if (this.#alive) this.#post({ kind: "stop" });
     const timer = setTimeout(() => void this.#worker.terminate(), stopMs);
     await this.ended;
