@@ -67,6 +67,7 @@ describe("parseAtPatchSettings", () => {
     ]) {
       expect(message).toContain(fault);
     }
+    expect(faults({ limits: { megapixels: 3 } })).toBe("atpatch.json: limits.megapixels: unknown key");
   });
 
   it.each([

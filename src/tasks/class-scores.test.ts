@@ -72,6 +72,16 @@ describe("createClassScores", () => {
     expect(scores.logits(answer(shape, 2, -1), 2)).toEqual([Float32Array.of(0, 2), Float32Array.of(0, -1)]);
   });
 
+  it("reads a single score of a multi-label model as two classes all the same", () => {
+    const scores = createClassScores(source({ config: multiLabel, labels: ["x"] }), [
+      output("logits", null, 1),
+    ]);
+    expect(scores.predict(answer([1, 1], Math.log(3)), 1, 2)[0]?.probabilities).toEqual({
+      x: expect.closeTo(0.75, 6) as number,
+      "not x": expect.closeTo(0.25, 6) as number,
+    });
+  });
+
   it("names the classes when nothing does", () => {
     expect(createClassScores(source(), [output("logits", null, 3)]).labels).toEqual(["0", "1", "2"]);
     expect(createClassScores(source(), [output("logits", null, 1)]).labels).toEqual(["0", "1"]);

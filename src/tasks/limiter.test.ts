@@ -30,4 +30,26 @@ describe("Limiter", () => {
     ]);
     expect(await limiter.run(() => Promise.resolve("again"))).toBe("again");
   });
+
+  it("counts those that had to wait as running", async () => {
+    const limiter = new Limiter(1);
+    const order: string[] = [];
+    const work = (name: string) => async (): Promise<void> => {
+      order.push(`${name} begins`);
+      await new Promise(setImmediate);
+      order.push(`${name} ends`);
+    };
+    const first = limiter.run(work("first"));
+    const waiting = limiter.run(work("waiting"));
+    await first;
+    await Promise.all([waiting, limiter.run(work("late"))]);
+    expect(order).toEqual([
+      "first begins",
+      "first ends",
+      "waiting begins",
+      "waiting ends",
+      "late begins",
+      "late ends",
+    ]);
+  });
 });

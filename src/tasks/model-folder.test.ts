@@ -1,4 +1,4 @@
-import { mkdtemp, mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, mkdir, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -101,6 +101,25 @@ describe("readModelFolder", () => {
       "config.json": { id2label: { "0": "crane", "1": "owl", "2": "crane" } },
     });
     expect((await readModelFolder(path)).labels).toEqual(["crane", "owl", "crane #2"]);
+  });
+
+  it.each([
+    [{ max_position_embeddings: 512, model_type: "bert", pad_token_id: 0 }, 512],
+    [{ max_position_embeddings: 514, model_type: "xlm-roberta", pad_token_id: 1 }, 512],
+    [{ max_position_embeddings: "many" }, null],
+  ])("knows how many tokens have a position: %j", async (config, expected) => {
+    const path = await folder("m", { "model.onnx": "x", "config.json": config });
+    expect((await readModelFolder(path)).config?.maxPositions).toBe(expected);
+  });
+
+  it("refuses what is no file, and bundles that are too large to be any", async () => {
+    const odd = await folder("odd", { "model.onnx/inner": "x" });
+    expect((await failure(readModelFolder(odd))).message).toBe("model.onnx: is not a regular file");
+    const large = await folder("large", { "model.onnx": "x", "detectors/a.safetensors": "" });
+    await truncate(join(large, "detectors/a.safetensors"), 2 ** 26 + 1);
+    expect((await failure(readModelFolder(large))).message).toBe(
+      "detectors/a.safetensors: has 67108865 bytes, a bundle has at most 67108864",
+    );
   });
 
   it("opens nothing outside the folder", async () => {

@@ -51,6 +51,13 @@ describe("patchGrid", () => {
   it.each([
     ["nothing tells it", {}, {}, size(32, 32), []],
     ["fewer keys than patches", { patch_size: 4 }, {}, size(32, 32), [site(17)]],
+    [
+      "one key is missing for the told first key",
+      { patch_size: 4 },
+      { firstKey: 1 },
+      size(32, 32),
+      [site(64)],
+    ],
     ["keys are far from a square", {}, {}, null, [site(55)]],
     ["keys and first key leave no square", {}, { firstKey: 0 }, null, [site(65)]],
     ["patches differ by stage", { patch_size: [7, 3, 3] }, {}, size(32, 32), []],

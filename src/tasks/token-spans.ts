@@ -36,14 +36,17 @@ const spaces = /[\s\u2581]*/uy;
 /** A word as BERT's pre-tokenizer cuts it: letters and digits, or a single sign. */
 const word = /[^\s\p{P}$+<=>^`|~]+|\S/uy;
 
-/** Characters of byte-level vocabularies by byte: printable Latin-1 is itself, the rest follows from U+0100. */
-const byteOf = new Map<string, string>();
-{
+/** Bytes by the characters of byte-level vocabularies: printable Latin-1 is itself, the rest follows from U+0100. */
+const byteOf: ReadonlyMap<string, string> = byteAlphabet();
+
+function byteAlphabet(): Map<string, string> {
+  const bytes = new Map<string, string>();
   let next = 0x100;
   for (let byte = 0; byte < 256; byte++) {
     const printable = (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
-    byteOf.set(String.fromCharCode(printable ? byte : next++), String.fromCharCode(byte));
+    bytes.set(String.fromCharCode(printable ? byte : next++), String.fromCharCode(byte));
   }
+  return bytes;
 }
 
 /** Spans of `tokens`, in order; null for a token that stands for nothing in the text. */
@@ -54,7 +57,8 @@ export function tokenSpans(text: string, tokens: readonly string[], form: TokenF
   let position = 0;
 
   /** Places the tokens that matched nothing: one on each character up to `end` if that comes out even, else all on all. */
-  const settle = (end: number): void => {
+  const settle = (end: number): number => {
+    if (unmatched.length === 0) return end;
     const characters = [...new Set(source.origin.slice(position, end))].filter((at) => !source.blank.has(at));
     const [first, last] = [characters[0], characters.at(-1)];
     const gap: Span | null = first === undefined || last === undefined ? null : [first, last + 1];
@@ -62,6 +66,7 @@ export function tokenSpans(text: string, tokens: readonly string[], form: TokenF
     for (const [i, index] of unmatched.splice(0).entries()) {
       spans[index] = even ? [characters[i]!, characters[i]! + 1] : gap;
     }
+    return end;
   };
   for (const [index, token] of tokens.entries()) {
     const surface = surfaceOf(token, form);
@@ -77,8 +82,8 @@ export function tokenSpans(text: string, tokens: readonly string[], form: TokenF
     const found = surface === "" || token === form.unknown ? -1 : find(source.text, surface, from, near);
     if (found < 0) {
       spans.push(null);
-      // A lone space stands for nothing a caller would look for; everything else waits for its neighbour.
       if (surface !== "" || token === form.unknown) unmatched.push(index);
+      else if (unmatched.length > 0) position = settle(nextSpace(source.text, from));
       continue;
     }
     settle(found);
@@ -142,6 +147,12 @@ function surfaceOf(token: string, form: TokenForm): string {
 function skip(text: string, position: number): number {
   spaces.lastIndex = position;
   return position + (spaces.exec(text)?.[0].length ?? 0);
+}
+
+/** Where the next white space begins: a token that is nothing but space ends the unknown stretch before it. */
+function nextSpace(text: string, from: number): number {
+  const length = text.slice(from).search(/[\s\u2581]/u);
+  return length < 0 ? text.length : from + length;
 }
 
 function spanOf(source: Source, from: number, to: number): Span {

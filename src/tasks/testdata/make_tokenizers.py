@@ -1,6 +1,6 @@
 """Makes small tokenizers of every family and what the reference implementation makes of some texts.
 
-    pip install tokenizers==0.22.1
+    pip install tokenizers==0.22.2
     python make_tokenizers.py
 """
 
@@ -36,6 +36,8 @@ texts = [
     "ξένος ☃☃ word",
     "a",
     "the [SEP] picture </s> works",
+    "así aqu\u00ad\u00ed",
+    "e\u0301tude, étude",
 ]
 
 
@@ -96,6 +98,16 @@ def clip() -> tuple[Tokenizer, dict]:
     return tokenizer, {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<pad>", "truncation_side": "left"}
 
 
+def llama() -> tuple[Tokenizer, dict]:
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    special = ["<unk>", "<s>", "</s>"]
+    train(tokenizer, trainers.BpeTrainer(vocab_size=220, special_tokens=special, show_progress=False))
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s>:0 $A:0", pair="<s>:0 $A:0 $B:0", special_tokens=[("<s>", 1)])
+    tokenizer.decoder = decoders.Metaspace()
+    return tokenizer, {"tokenizer_class": "LlamaTokenizer", "pad_token": "</s>", "legacy": False}
+
+
 def trimmed(text: str, start: int, end: int) -> list[int] | None:
     """A place without outer spaces: some tokenizers count the space before a word in, some do not."""
     while start < end and text[start].isspace():
@@ -106,7 +118,7 @@ def trimmed(text: str, start: int, end: int) -> list[int] | None:
 
 
 families = []
-for make in (bert, roberta, unigram, clip):
+for make in (bert, roberta, unigram, clip, llama):
     tokenizer, config = make()
     cases = []
     for text in texts:
