@@ -114,6 +114,17 @@ const oneHot: Rule = (c) => {
   return [axes && at !== null ? axes.toSpliced(at, 0, freshAxis(c, "depth", null)) : null];
 };
 
+/** Fused attention: [B, S, …] stays so with features of its own; [B, N, S, H] takes the feature axis of the values. */
+const attention: Rule = (c) => {
+  const [queries, values] = [c.axes(0), c.axes(2)];
+  const features = freshAxis(c, "features", null);
+  const heads = queries?.length === 4 && operatorOf(c.node) === "Attention";
+  const result = heads
+    ? [...queries.slice(0, 3), values?.[3] ?? features]
+    : queries && [queries[0] ?? [], queries[1] ?? [], features];
+  return c.node.output.map((_, i) => (i === 0 ? result : null));
+};
+
 const rules: Readonly<Record<string, Rule>> = {
   ...Object.fromEntries(
     ["Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "LogSum", "LogSumExp", "SumSquare"].map((name) => [
@@ -138,6 +149,11 @@ const rules: Readonly<Record<string, Rule>> = {
   GRU: recurrent,
   RNN: recurrent,
   OneHot: oneHot,
+  Attention: attention,
+  "com.microsoft.Attention": attention,
+  "com.microsoft.QAttention": attention,
+  "com.microsoft.MultiHeadAttention": attention,
+  "com.microsoft.GroupQueryAttention": attention,
   "com.microsoft.FusedConv": convolve(0, 1),
   "com.microsoft.EmbedLayerNormalization": embedding,
   "com.microsoft.QEmbedLayerNormalization": embedding,

@@ -1,0 +1,64 @@
+/** Writes every fused attention operator of a graph, and of the graphs inside it, with plain operators. */
+import { operatorOf } from "../../onnx/contraction.ts";
+import type { FreshNames } from "../../onnx/fresh-names.ts";
+import type { GraphProto, NodeProto } from "../../onnx/model.ts";
+import { subgraphsOf } from "../../onnx/walk.ts";
+import { Scope } from "../scope.ts";
+import { ExpansionEmitter } from "./emitter.ts";
+import type { Expand } from "./expansion.ts";
+import { expandGroupQueryAttention } from "./group-query-attention.ts";
+import { expandAttention, expandQAttention } from "./ms-attention.ts";
+import { expandMultiHeadAttention } from "./multi-head-attention.ts";
+import { expandOnnxAttention } from "./onnx-attention.ts";
+import { expandBiasSoftmax, expandQLinearSoftmax } from "./softmax-forms.ts";
+
+/** The operators the expansions write exist since this opset. */
+const minimumOpset = 11;
+
+const expansions: Readonly<Record<string, { readonly form: string; readonly expand: Expand }>> = {
+  Attention: { form: "ai.onnx Attention", expand: expandOnnxAttention },
+  "com.microsoft.Attention": { form: "com.microsoft Attention", expand: expandAttention },
+  "com.microsoft.QAttention": { form: "QAttention", expand: expandQAttention },
+  "com.microsoft.MultiHeadAttention": { form: "MultiHeadAttention", expand: expandMultiHeadAttention },
+  "com.microsoft.GroupQueryAttention": { form: "GroupQueryAttention", expand: expandGroupQueryAttention },
+  "com.microsoft.QLinearSoftmax": { form: "QLinearSoftmax", expand: expandQLinearSoftmax },
+  "com.microsoft.BiasSoftmax": { form: "BiasSoftmax", expand: expandBiasSoftmax },
+};
+
+/** Where an operator came from that the scan will meet. */
+export interface Provenance {
+  /** Normalisations that were inside a fused operator: its form and the name of its node. */
+  readonly fused: Map<NodeProto, { readonly form: string; readonly node: string }>;
+  /** Fused operators that stay, and why. */
+  readonly refused: Map<NodeProto, string>;
+}
+
+/** Changes the graph in place and notes what it did. */
+export function expandGraph(
+  graph: GraphProto,
+  opset: number,
+  names: FreshNames,
+  done: Provenance,
+  outer: Scope | null = null,
+): void {
+  const scope = new Scope(graph, opset, outer);
+  graph.node = graph.node.flatMap((node) => {
+    for (const { graph: body } of subgraphsOf(node)) expandGraph(body, opset, names, done, scope);
+    const expansion = expansions[operatorOf(node)];
+    if (!expansion) return [node];
+    const label = node.name === "" ? (node.output[0] ?? "") : node.name;
+    if (opset < minimumOpset) {
+      done.refused.set(node, `opset ${opset} lacks the operators to write it out`);
+      return [node];
+    }
+    const e = new ExpansionEmitter(opset, names, label);
+    const result = expansion.expand({ node, scope, e });
+    if ("reason" in result) {
+      done.refused.set(node, result.reason);
+      return [node];
+    }
+    const normalisation = e.nodes.find(({ output }) => output[0] === result.weights);
+    if (normalisation) done.fused.set(normalisation, { form: expansion.form, node: label });
+    return e.nodes;
+  });
+}

@@ -1,0 +1,92 @@
+import { describe, expect, it } from "vitest";
+import { validateModel } from "../onnx/validate.ts";
+import { mapsOf } from "../test/site-maps.ts";
+import {
+  committedFixtures,
+  difference,
+  fixturesIn,
+  numbersOf,
+  runFixture,
+  skeletonOf,
+  tensorsOf,
+  zooFolder,
+  type Fixture,
+} from "../test/zoo.ts";
+import { prepareModel } from "./prepare-model.ts";
+
+/** Quantised and half-precision models round differently once they are written out. */
+function toleranceOf({ name }: Fixture): number {
+  return /int8|qdq|qoperator|qattention|fp16/.test(name) ? 2e-2 : 1e-4;
+}
+
+/** The maps of QAttention in the ground truth are those of the float model. */
+function mapToleranceOf(of: Fixture): number {
+  return of.name.includes("qattention") ? 5e-2 : toleranceOf(of);
+}
+
+/** Models with something to inline or to write out. */
+function needsWork({ verdict, sites }: Fixture): boolean {
+  return (
+    verdict === "supported" &&
+    sites.some(({ form, where }) => !["softmax", "exp-sum-div"].includes(form) || where === "function")
+  );
+}
+
+async function check(of: Fixture): Promise<void> {
+  const model = skeletonOf(of);
+  validateModel(model);
+  const { sites, nearMisses } = prepareModel(model);
+  validateModel(model);
+  expect(nearMisses).toEqual([]);
+  const named = of.sites.some(({ node }) => node);
+  expect(
+    sites.map(({ layer, kind, rank, dims, where, form, heads, node }) => ({
+      layer,
+      kind,
+      rank,
+      dims,
+      where,
+      form,
+      heads,
+      ...(named && { node }),
+    })),
+  ).toEqual(
+    of.sites.map(({ layer, kind, rank, dims, where, form, heads, node }) => ({
+      layer,
+      kind,
+      rank,
+      dims,
+      where,
+      form,
+      heads,
+      ...(named && { node }),
+    })),
+  );
+  const outputs = await runFixture(of, model);
+  for (const [name, expected] of tensorsOf(of, "expected")) {
+    expect(difference(outputs[name], expected)).toBeLessThan(toleranceOf(of));
+  }
+  const expected = tensorsOf(of, "expected_maps");
+  for (const [i, map] of (await mapsOf(of, model, sites)).entries()) {
+    const truth = numbersOf(
+      expected.get(`site${i}`) ?? { datatype: "FP32", shape: [0], data: new Float32Array() },
+    );
+    expect(map).toHaveLength(truth.length);
+    expect(Math.max(...map.map((value, j) => Math.abs(value - (truth[j] ?? NaN))))).toBeLessThan(
+      toleranceOf(of),
+    );
+  }
+}
+
+describe("prepareModel", () => {
+  it.each(fixturesIn(committedFixtures).filter(needsWork))(
+    "opens $name without changing what it computes",
+    check,
+  );
+
+  const zoo = zooFolder();
+  it.skipIf(zoo === null).each(zoo === null ? [] : fixturesIn(zoo).filter(needsWork))(
+    "opens $name without changing what it computes (whole collection)",
+    check,
+  );
+});
