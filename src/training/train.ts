@@ -225,7 +225,7 @@ function checkSizes(samples: readonly DebugSample[], alpha: number): void {
   if (clean < needed) {
     throw new AtPatchError(
       "ATPATCH_TRAINING",
-      `the debug set has ${clean} clean samples: a false-flag rate of ${percent(alpha)} needs at least ${needed} (better 600); add clean samples or allow a higher rate`,
+      `the debug set has ${clean} clean samples: a false-flag rate of ${percentText(alpha)} needs at least ${needed} (better 600); add clean samples or allow a higher rate`,
     );
   }
 }
@@ -246,14 +246,15 @@ function checkGathered({ data, localization }: Gathered): void {
 }
 
 function refusal({ chosen: { heldOut } }: Choice, what: string): AtPatchError {
-  const share = `${heldOut.repaired} of ${heldOut.failing} (${percent(heldOut.repaired / Math.max(1, heldOut.failing))})`;
-  const bounds = `below ${percent(verdictBounds.refuse)} nothing is shipped, up to ${percent(verdictBounds.partly)} only when partial explanation is accepted`;
+  const share = `${heldOut.repaired} of ${heldOut.failing} (${percentText(heldOut.repaired / Math.max(1, heldOut.failing))})`;
+  const bounds = `below ${percentText(verdictBounds.refuse)} nothing is shipped, up to ${percentText(verdictBounds.partly)} only when partial explanation is accepted`;
   return new AtPatchError(
     "ATPATCH_TRAINING",
     `${what}: a detector trained on one half of them repairs ${share} of the other half; ${bounds}`,
   );
 }
 
-function percent(share: number): string {
+/** "2.5 %" */
+export function percentText(share: number): string {
   return `${Math.round(share * 1000) / 10} %`;
 }

@@ -1,0 +1,134 @@
+/** `inspect`: whether a model can be patched, where, and what was concluded about it. */
+import { Command } from "commander";
+import { instrument } from "../hotfix/instrument.ts";
+import { AtPatchError } from "../shared/errors.ts";
+import type { PatchDescription, SiteDescription } from "../shared/patched-model.ts";
+import type { TensorInfo } from "../shared/tensor.ts";
+import { inferTaskKind } from "../tasks/create-task.ts";
+import { table } from "./format.ts";
+import { checkExternalData, openModel, type OpenedModel } from "./opened-model.ts";
+import { exitCodes, type Context } from "./context.ts";
+
+/** The document of `inspect --json`. */
+export interface Inspection {
+  readonly verdict: "supported" | "refused";
+  readonly reason: string | null;
+  readonly name: string;
+  readonly model: string | null;
+  readonly fingerprint: string | null;
+  readonly task: string | null;
+  readonly labels: readonly string[] | null;
+  readonly sites: readonly SiteDescription[];
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  readonly detectors: readonly string[];
+  /** What no file of the folder says outright, and from where it was concluded. */
+  readonly inferred: readonly { readonly what: string; readonly value: unknown; readonly from: string }[];
+}
+
+export function inspectCommand(context: Context): Command {
+  return new Command("inspect")
+    .description("say whether a model can be patched, where its attention sites are and what was inferred")
+    .argument("<model>", "a model folder or an .onnx file")
+    .option("--json", "print one JSON document")
+    .addHelpText(
+      "after",
+      `
+Nothing is run and nothing is written. Exit code 3 when the model cannot be patched; the reason names the node.
+
+Examples:
+  $ atpatch inspect models/gtsrb-vit
+  $ atpatch inspect exported/model.onnx --json | jq '.sites | length'`,
+    )
+    .action(async (path: string, options: { json?: boolean }) => {
+      const inspection = await inspect(path);
+      context.output(options).result(inspection, () => inspectionText(inspection));
+      if (inspection.verdict === "refused") context.exitWith(exitCodes.refused);
+    });
+}
+
+/** @throws AtPatchError only when there is nothing to look at */
+export async function inspect(path: string): Promise<Inspection> {
+  let opened: OpenedModel | null = null;
+  try {
+    opened = await openModel(path);
+    const { description } = instrument(opened.file);
+    await checkExternalData(opened);
+    return supported(opened, description);
+  } catch (error) {
+    const refused =
+      error instanceof AtPatchError &&
+      (error.code === "ATPATCH_MODEL_REFUSED" || error.code === "ATPATCH_BAD_MODEL");
+    if (!refused) throw error;
+    return {
+      verdict: "refused",
+      reason: error.message,
+      name: opened?.folder.name ?? path,
+      model: opened?.folder.model.relative ?? null,
+      fingerprint: null,
+      task: null,
+      labels: opened?.folder.labels ?? null,
+      sites: [],
+      inputs: [],
+      outputs: [],
+      detectors: [],
+      inferred: opened?.folder.inferred ?? [],
+    };
+  }
+}
+
+function supported({ folder }: OpenedModel, description: PatchDescription): Inspection {
+  const task = inferTaskKind(folder, description);
+  return {
+    verdict: "supported",
+    reason: null,
+    name: folder.name,
+    model: folder.model.relative,
+    fingerprint: description.fingerprint,
+    task: task.value,
+    labels: folder.labels,
+    sites: description.sites,
+    inputs: description.inputs,
+    outputs: description.outputs,
+    detectors: folder.detectors.map(({ relative }) => relative),
+    inferred: folder.settings.task ? folder.inferred : [...folder.inferred, task],
+  };
+}
+
+function inspectionText(inspection: Inspection): string {
+  const { name, verdict, reason, sites } = inspection;
+  if (verdict === "refused") return `${name}: cannot be patched\n  ${reason}\n`;
+  const tensors = (list: readonly TensorInfo[]): string =>
+    list
+      .map((info) => `${info.name} ${info.datatype} [${info.shape.map((dim) => dim ?? "?").join(", ")}]`)
+      .join("; ");
+  const concluded = inspection.inferred.filter(({ what }) => what !== "labels");
+  return `${name}: can be patched at ${sites.length} attention site${sites.length === 1 ? "" : "s"}
+${table([
+  ["task", inspection.task ?? ""],
+  ["labels", inspection.labels ? `${inspection.labels.length}, from "${inspection.labels[0]}"` : "unknown"],
+  ["inputs", tensors(inspection.inputs)],
+  ["outputs", tensors(inspection.outputs)],
+  ["detectors", inspection.detectors.join(", ") || "none shipped"],
+  ["fingerprint", inspection.fingerprint ?? ""],
+])}
+
+${table([
+  ["site", "layer", "kind", "form", "map", "heads", "axis", "mask", "node"],
+  ...sites.map((site) => [
+    String(site.index),
+    String(site.layer),
+    site.kind,
+    site.form,
+    site.dims,
+    String(site.heads ?? "?"),
+    String(site.axis),
+    site.mask,
+    site.node,
+  ]),
+])}
+
+Inferred:
+${table(concluded.map(({ what, value, from }) => [what, JSON.stringify(value), `from ${from}`]))}
+`;
+}

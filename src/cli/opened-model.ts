@@ -1,0 +1,89 @@
+/** A model as the verbs use it: its folder, its file, engines over it and its task. */
+import { readFile, stat } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { basename, dirname } from "node:path";
+import { openEngine } from "../compose-model.ts";
+import type { InferenceEngine } from "../engine/engine.ts";
+import { instrument, type ModelFile } from "../hotfix/instrument.ts";
+import { decodeSkeleton } from "../onnx/skeleton.ts";
+import { externalTensors } from "../onnx/external-files.ts";
+import { AtPatchError } from "../shared/errors.ts";
+import type { TapKind } from "../shared/patched-model.ts";
+import { createTask } from "../tasks/create-task.ts";
+import { FolderFiles } from "../tasks/folder-files.ts";
+import { readModelFolder, type ModelFolder } from "../tasks/model-folder.ts";
+import type { Task } from "../tasks/task.ts";
+
+export interface OpenedModel {
+  readonly folder: ModelFolder;
+  readonly file: ModelFile;
+  /** Path of the model file, and of the folder it lies in. */
+  readonly path: string;
+  readonly directory: string;
+}
+
+/**
+ * Reads a model folder or an `.onnx` file.
+ * @throws AtPatchError ATPATCH_NOT_FOUND, ATPATCH_BAD_MODEL
+ */
+export async function openModel(path: string): Promise<OpenedModel> {
+  if (!(await stat(path).catch(() => null))) {
+    throw new AtPatchError("ATPATCH_NOT_FOUND", `there is no model folder or file "${path}"`);
+  }
+  const folder = await readModelFolder(path);
+  const { absolute } = folder.model;
+  return {
+    folder,
+    file: { bytes: await readFile(absolute), name: basename(absolute) },
+    path: absolute,
+    directory: dirname(absolute),
+  };
+}
+
+/**
+ * Checks that the files beside the model that hold its weights are there, and large enough.
+ * @throws AtPatchError ATPATCH_BAD_MODEL naming the file and the tensor
+ */
+export async function checkExternalData({ file, directory }: OpenedModel): Promise<void> {
+  const files = await FolderFiles.open(directory);
+  for (const { tensor, location, offset, length } of externalTensors(decodeSkeleton(file.bytes, file.name))) {
+    const found = await files.find(location);
+    const needed = offset + (length ?? 0);
+    if (found && found.bytes >= needed) continue;
+    const fault = found ? `has ${found.bytes} bytes, ${needed} are needed` : "is missing";
+    throw new AtPatchError("ATPATCH_BAD_MODEL", `${location}: ${fault} (weights of tensor "${tensor}")`);
+  }
+}
+
+/** An engine for work in batches: one worker a core, one thread each, no deadline that matters. */
+export async function openBatchEngine(
+  model: OpenedModel,
+  options: { readonly taps?: readonly TapKind[]; readonly recheck?: boolean } = {},
+): Promise<InferenceEngine> {
+  const patched = instrument(model.file, { taps: options.taps ?? [] });
+  await checkExternalData(model);
+  return openEngine(patched, model.directory, {
+    workers: Math.min(4, availableParallelism()),
+    threads: 1,
+    queue: 256,
+    deadlineMs: 3_600_000,
+    recheck: options.recheck ?? true,
+  });
+}
+
+/** The task of the model. @throws AtPatchError ATPATCH_BAD_MODEL, ATPATCH_MODEL_REFUSED */
+export function taskOf(model: OpenedModel, engine: InferenceEngine): Promise<Task> {
+  return createTask(model.folder, engine.description);
+}
+
+/** Runs with an engine and closes it whatever happens. */
+export async function withEngine<T>(
+  engine: InferenceEngine,
+  use: (engine: InferenceEngine) => Promise<T>,
+): Promise<T> {
+  try {
+    return await use(engine);
+  } finally {
+    await engine.close();
+  }
+}

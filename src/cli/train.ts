@@ -1,0 +1,147 @@
+/** `train`: from a debug set to a detector bundle. */
+import { Command } from "commander";
+import { bundleId } from "../detector/bundle.ts";
+import { percentText, train, trainingTaps } from "../training/train.ts";
+import type { TrainingReport } from "../training/report.ts";
+import { packageVersion } from "../version.ts";
+import { natural, share, shareFromZero } from "./arguments.ts";
+import { readDebugFile, writeWhole } from "./files.ts";
+import { rateText, table } from "./format.ts";
+import { openBatchEngine, openModel, taskOf, withEngine } from "./opened-model.ts";
+import type { Context } from "./context.ts";
+
+interface Options {
+  readonly model: string;
+  readonly debug: string;
+  readonly out: string;
+  readonly falseFlagRate: number;
+  readonly maxAltered: number;
+  readonly seed: number;
+  readonly acceptPartial?: boolean;
+  readonly json?: boolean;
+}
+
+export function trainCommand(context: Context): Command {
+  return new Command("train")
+    .description("localise when needed, fit and calibrate a detector, check it, write the bundle")
+    .requiredOption("--model <folder>", "model folder")
+    .requiredOption("--debug <file>", "debug set: JSON Lines, optionally gzip")
+    .requiredOption("--out <file>", "the bundle to write (.safetensors)")
+    .option("--false-flag-rate <share>", "clean requests that may be flagged", share, 0.02)
+    .option("--max-altered <share>", "clean predictions that may change", shareFromZero, 0.005)
+    .option("--seed <number>", "seed of every random choice", natural, 0)
+    .option("--accept-partial", "go on when attention columns explain only a part of the failures")
+    .option("--json", "print one JSON document")
+    .addHelpText(
+      "after",
+      `
+A debug set has one sample a line:
+  {"id": "a17", "set": "clean" | "failing", "label": 3, "pair": "a03" | null, "instance": …, "columns": [12, 13]?}
+50 failing and 600 clean samples are enough; 20 and 200 often do. Without "columns" they are localised first.
+
+The detector is chosen by cross-validation: fitted on one half of the set, judged by what it does to the other half. Below
+15 % repaired failures nothing is written, because those are ordinary errors; up to 50 % only with --accept-partial.
+The same model, set, options and seed give the same bytes.
+
+Examples:
+  $ atpatch train --model models/gtsrb-vit --debug models/gtsrb-vit/debug.jsonl.gz --out patch.safetensors
+  $ atpatch train --model models/signs --debug located.jsonl --out patch.safetensors --false-flag-rate 0.005`,
+    )
+    .action(async (options: Options) => {
+      const output = context.output(options);
+      const started = performance.now();
+      const model = await openModel(options.model);
+      await withEngine(await openBatchEngine(model, { taps: trainingTaps }), async (engine) => {
+        const task = await taskOf(model, engine);
+        const { samples, digest } = await readDebugFile(options.debug, task.labels.length);
+        const { bundle, report } = await train(engine, task, samples, {
+          falseFlagRate: options.falseFlagRate,
+          maxAltered: options.maxAltered,
+          seed: options.seed,
+          acceptPartial: options.acceptPartial === true,
+          provenance: {
+            tool: `atpatch ${packageVersion()}`,
+            model: model.folder.name,
+            debug_set: digest,
+            ...creationTime(),
+          },
+          progress: (stage, done, all) => output.progress(stage, done, all),
+        });
+        await writeWhole(options.out, [bundle]);
+        const seconds = (performance.now() - started) / 1000;
+        const document = {
+          out: options.out,
+          detector: bundleId(bundle),
+          bytes: bundle.length,
+          seconds,
+          report,
+        };
+        output.result(document, () => trainedText(document));
+      });
+    });
+}
+
+/** The time of making, only where the environment pins it: it would make every bundle differ. */
+function creationTime(): { createdAt?: string } {
+  const seconds = Number(process.env["SOURCE_DATE_EPOCH"] || NaN);
+  return Number.isFinite(seconds) ? { createdAt: new Date(seconds * 1000).toISOString() } : {};
+}
+
+function trainedText(trained: {
+  out: string;
+  detector: string;
+  bytes: number;
+  seconds: number;
+  report: TrainingReport;
+}): string {
+  const { report, out, detector, bytes, seconds } = trained;
+  const { held_out: held, calibration, self_check: check, localization } = report;
+  const verdict = {
+    trigger: "the failures look like a trigger, and the detector finds it",
+    partly: "only a part of the failures is carried by attention columns",
+    "ordinary errors": "the failures look like ordinary errors",
+  }[report.verdict];
+  return `${verdict}
+
+Columns of the failing samples
+${table([
+  ["given", String(localization.columns_given)],
+  [
+    "found",
+    `${rateText(localization.found)} of ${localization.searched} searched, ${localization.passes} passes`,
+  ],
+])}
+Chosen by cross-validation (samples that the fit did not see)
+${table([
+  [
+    "features",
+    `${held.features}, kernel ${held.kernel}, sites ${held.sites.join(", ")}, reference ${held.reference}`,
+  ],
+  ["failing: answer changed", rateText(held.repaired)],
+  ["failing: right answer", rateText(held.robust_accuracy)],
+  ["clean: flagged", rateText(held.flag_rate)],
+  ["clean: answer changed", rateText(held.altered)],
+])}
+Thresholds from ${calibration.n} clean samples that the fit did not see
+${table([
+  ["bound on flagged clean", percentText(calibration.false_flag_rate)],
+  ["flagged", rateText(calibration.flag_rate)],
+  ["answer changed", rateText(calibration.altered)],
+])}
+Whole debug set, unpatched → patched (most of it was used for the fit)
+${table([
+  ["clean accuracy", `${rateText(check.clean.accuracy_unpatched)} → ${rateText(check.clean.accuracy)}`],
+  [
+    `answered "${check.target?.label ?? "?"}"`,
+    `${rateText(check.failing.attack_success_unpatched)} → ${rateText(check.failing.attack_success)}`,
+  ],
+  [
+    "failing, right answer",
+    `${rateText(check.failing.robust_accuracy_unpatched)} → ${rateText(check.failing.robust_accuracy)}`,
+  ],
+])}
+
+${out}: ${detector}, ${bytes} bytes, ${seconds.toFixed(0)} s
+Next: atpatch evaluate --model … --detector ${out} --test <samples kept aside>
+`;
+}
