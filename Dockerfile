@@ -22,7 +22,8 @@ ENV NODE_ENV=production \
     ATPATCH_HOST=0.0.0.0 \
     ATPATCH_PORT=8080 \
     ATPATCH_MODELS=/app/models \
-    ATPATCH_STATE=/state
+    ATPATCH_STATE=/state \
+    ORT_DISABLE_TELEMETRY=1
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules

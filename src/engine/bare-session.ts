@@ -5,6 +5,7 @@ import { AtPatchError, messageOf } from "../shared/errors.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import { cleanRuntimeMessage } from "./ort-errors.ts";
 import { fromOrtTensor, toOrtTensor } from "./ort-tensors.ts";
+import { silenceRuntime } from "./runtime-telemetry.ts";
 
 export interface BareSession {
   /** All outputs of the model. */
@@ -17,6 +18,7 @@ export interface BareSession {
  * @throws AtPatchError ATPATCH_BAD_MODEL when the runtime cannot load it; `run` throws ATPATCH_UNPROCESSABLE
  */
 export async function openBareSession(path: string, threads: number): Promise<BareSession> {
+  silenceRuntime();
   const session = await InferenceSession.create(path, {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
