@@ -39,4 +39,6 @@ USER 1000:1000
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["node", "healthcheck.mjs"]
-ENTRYPOINT ["node", "dist/main.js"]
+# Every verb of the command line: `docker run --rm atpatch inspect models/gtsrb-vit`.
+ENTRYPOINT ["node", "dist/cli/main.js"]
+CMD ["serve"]
