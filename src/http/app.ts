@@ -3,6 +3,7 @@ import fastify, { LogController, type FastifyBaseLogger, type FastifyError } fro
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { installPrincipal } from "./auth.ts";
 import { installJsonBody } from "./body.ts";
+import { answerClientError } from "./client-error.ts";
 import { installDrain } from "./drain.ts";
 import { installErrors, sendError } from "./errors.ts";
 import { installObservation } from "./observe.ts";
@@ -42,6 +43,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
     genReqId: requestId,
     requestIdHeader: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 256 },
+    clientErrorHandler: answerClientError,
     frameworkErrors: (error: FastifyError, request, reply) => void sendError(error, request, reply),
   }).withTypeProvider<TypeBoxTypeProvider>();
 

@@ -8,8 +8,8 @@ interface Running extends TinyServer {
   readonly predict: (init?: RequestInit) => Promise<Response>;
 }
 
-async function startServer(ballast: number): Promise<Running> {
-  const server = await tinyServer({ ballast, settings: { queue: 1 } });
+async function startServer(ballast: number, deadlineMs = 20_000): Promise<Running> {
+  const server = await tinyServer({ ballast, settings: { queue: 1, deadlineMs } });
   const url = await server.app.listen({ port: 0 });
   const predict = (init: RequestInit = {}): Promise<Response> =>
     fetch(`${url}/predict`, {
@@ -56,6 +56,15 @@ describe("while a long inference runs", () => {
     // The machine may be busy with other tests: the bulk must be quick, not the one that met a pause.
     const sorted = times.toSorted((a, b) => a - b);
     expect(sorted[Math.floor(sorted.length * 0.9)]).toBeLessThan(50);
+    await server.close();
+  });
+});
+
+describe("a deadline", () => {
+  it("is answered with 504 when it passes before the answer is there", async () => {
+    const server = await startServer(shortBallast, 20);
+    const answer = await server.predict();
+    expect([answer.status, await answer.json()]).toMatchObject([504, { code: "ATPATCH_DEADLINE" }]);
     await server.close();
   });
 });

@@ -1,3 +1,5 @@
+import { connect, type AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Value } from "typebox/value";
 import { markDetector, tinySample } from "../test/tiny-model.ts";
@@ -133,11 +135,24 @@ describe("open inference protocol", () => {
 });
 
 describe("a socket", () => {
+  beforeAll(() => server.app.listen({ port: 0, host: "127.0.0.1" }));
+
+  it.each([
+    ["HELLO\r\n\r\n", "400 Bad Request", "the request is not HTTP"],
+    [`GET /v2 HTTP/1.1\r\nx: ${"a".repeat(20_000)}\r\n\r\n`, "431 ", "the headers are too large"],
+  ])("answers %.12j in the form of every other failure", async (request, status, error) => {
+    const { port } = server.app.server.address() as AddressInfo;
+    const socket = connect(port).end(request);
+    const answer = await text(socket);
+    expect(answer.startsWith(`HTTP/1.1 ${status}`), answer).toBe(true);
+    expect(JSON.parse(answer.split("\r\n\r\n")[1]!)).toEqual({ error, code: "ATPATCH_BAD_INPUT" });
+  });
+
   it("reads a body without a content type as JSON", async () => {
-    const url = await server.app.listen({ port: 0 });
+    const { port } = server.app.server.address() as AddressInfo;
     const body = new TextEncoder().encode(JSON.stringify({ inputs: [tensor(marked)] }));
     // A body of bytes goes out without a content type.
-    const answer = await fetch(`${url}/v2/models/tiny/infer`, { method: "POST", body });
+    const answer = await fetch(`http://127.0.0.1:${port}/v2/models/tiny/infer`, { method: "POST", body });
     expect(answer.status).toBe(200);
     expect(await answer.json()).toMatchObject({ parameters: { atpatch_triggered: "1" } });
   });

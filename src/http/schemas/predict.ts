@@ -12,7 +12,12 @@ export const predictBody = Type.Object(
     parameters: Type.Optional(
       Type.Object(
         {
-          mode: Type.Optional(modeSchema),
+          mode: Type.Optional(
+            Type.Enum(["off", "observe", "enforce"], {
+              description:
+                "The policy's mode when absent, and never a stronger one. A weaker one needs a token with the scope predict:override, unless the operator configured no token.",
+            }),
+          ),
           explain: Type.Optional(
             Type.Boolean({ description: "Attention mass before and after, per flagged column." }),
           ),
