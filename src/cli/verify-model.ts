@@ -1,5 +1,5 @@
 /** Runs a model and its instrumented form side by side. */
-import { InferenceSession } from "onnxruntime-node";
+import { InferenceSession, type Tensor as OrtTensor } from "onnxruntime-node";
 import type { InferenceEngine, RunResult } from "../engine/engine.ts";
 import { fromOrtTensor, toOrtTensor } from "../engine/ort-tensors.ts";
 import { AtPatchError, messageOf } from "../shared/errors.ts";
@@ -16,20 +16,24 @@ export interface Difference {
   readonly max_rel: number;
 }
 
-/** Answers of the untouched model. @throws AtPatchError ATPATCH_UNPROCESSABLE when the runtime refuses the inputs */
-export async function runOriginal(path: string, inputs: Tensors): Promise<Record<string, Tensor>> {
+/** Answers of the untouched model to several batches. @throws AtPatchError ATPATCH_UNPROCESSABLE when the runtime refuses them */
+export async function runOriginal(path: string, batches: readonly Tensors[]): Promise<Tensors[]> {
   const session = await InferenceSession.create(path, {
     intraOpNumThreads: 1,
     graphOptimizationLevel: "all",
   });
   try {
-    const feeds = Object.fromEntries(
-      Object.entries(inputs).map(([name, tensor]) => [name, toOrtTensor(name, tensor)]),
-    );
-    const outputs = await session.run(feeds);
-    return Object.fromEntries(
-      Object.entries(outputs).map(([name, tensor]) => [name, fromOrtTensor(name, tensor)]),
-    );
+    const answers: Tensors[] = [];
+    for (const inputs of batches) {
+      const feeds = Object.entries(inputs).map(([name, tensor]) => [name, toOrtTensor(name, tensor)]);
+      const outputs = await session.run(Object.fromEntries(feeds) as Record<string, OrtTensor>);
+      answers.push(
+        Object.fromEntries(
+          Object.entries(outputs).map(([name, tensor]) => [name, fromOrtTensor(name, tensor)]),
+        ),
+      );
+    }
+    return answers;
   } catch (error) {
     throw new AtPatchError(
       "ATPATCH_UNPROCESSABLE",
@@ -39,6 +43,31 @@ export async function runOriginal(path: string, inputs: Tensors): Promise<Record
   } finally {
     await session.release();
   }
+}
+
+/** The batch with every sample replaced by the last one. */
+export function repeatLast(inputs: Tensors, batch: number): Tensors {
+  const repeated = Object.entries(inputs).map(([name, tensor]) => {
+    const data = tensor.data.slice();
+    const size = data.length / batch;
+    if (tensor.shape[0] === batch) {
+      for (let sample = 0; sample < batch - 1; sample++) data.copyWithin(sample * size, (batch - 1) * size);
+    }
+    return [name, { ...tensor, data }] as const;
+  });
+  return Object.fromEntries(repeated);
+}
+
+/**
+ * Outputs in which the original itself lets a sample depend on its neighbours: similarities between samples, quantisation
+ * scales taken over the batch, outputs without one row per sample. Of them, unflagged samples prove nothing.
+ * @param repeated answers to {@link repeatLast}
+ */
+export function coupledOutputs(expected: Tensors, repeated: Tensors, batch: number): string[] {
+  return Object.keys(expected).filter((name) => {
+    const [a, b] = [{ [name]: expected[name] as Tensor }, { [name]: repeated[name] as Tensor }];
+    return expected[name]?.shape[0] !== batch || !sameBits(a, b, batch, [batch - 1]);
+  });
 }
 
 /** How far two sets of outputs are apart. */
