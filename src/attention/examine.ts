@@ -1,5 +1,6 @@
 /** Decides for one normalisation whether it is an attention site. */
 import { axisKey, axisSize, type Atom, type Axis } from "../onnx/axes/atom.ts";
+import { isFloat } from "../onnx/data-types.ts";
 import { DataType, type NodeProto } from "../onnx/model.ts";
 import { findScores } from "./find-scores.ts";
 import { followMap, type MapPath } from "./follow-map.ts";
@@ -28,13 +29,6 @@ export interface Refusal {
   readonly nearness: number;
 }
 
-const floats: ReadonlySet<number> = new Set([
-  DataType.FLOAT,
-  DataType.FLOAT16,
-  DataType.BFLOAT16,
-  DataType.DOUBLE,
-]);
-
 export function examine(scope: Scope, found: Normalisation): Draft | Refusal {
   const followed = followMap(scope, found);
   const [path] = followed.paths;
@@ -54,8 +48,7 @@ export function examine(scope: Scope, found: Normalisation): Draft | Refusal {
   const layout = sampleLayout(axes, positions, batchAtoms(scope));
   if ("reason" in layout) return { reason: layout.reason, nearness: 3 };
   const elementType = scope.types.of(point.tensor) ?? DataType.FLOAT;
-  if (!floats.has(elementType))
-    return { reason: "the map is quantised where it could be patched", nearness: 3 };
+  if (!isFloat(elementType)) return { reason: "the map is quantised where it could be patched", nearness: 3 };
 
   const values: Values[] = [];
   for (const each of followed.paths) {

@@ -1,5 +1,7 @@
 /** The value side of a product: the tensor to patch, where it is read, and how its axes lie. */
 import { operatorOf } from "../onnx/contraction.ts";
+import { isFloat } from "../onnx/data-types.ts";
+import { DataType } from "../onnx/model.ts";
 import type { TensorReader } from "../onnx/graph-index.ts";
 import type { Axis } from "../onnx/axes/atom.ts";
 import type { MapPath } from "./follow-map.ts";
@@ -30,6 +32,8 @@ export function valuesOf(scope: Scope, path: MapPath): Values | { readonly reaso
   if ("reason" in layout) return { reason: `the values are not per sample: ${layout.reason}` };
   const permutation = [...layout.order, key, feature];
   const { value, reader } = beforeQuantising(scope, { node, input: own.input });
+  if (!isFloat(scope.types.of(value) ?? DataType.FLOAT))
+    return { reason: "the values are quantised together with another use of them" };
   return {
     product: {
       node,

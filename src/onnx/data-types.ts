@@ -55,3 +55,15 @@ export function byteLength(dataType: number, dims: readonly bigint[]): number | 
   const bytes = (dims.reduce((product, dim) => product * dim, 1n) * BigInt(bits) + 7n) / 8n;
   return bytes <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(bytes) : undefined;
 }
+
+const floats: ReadonlySet<number> = new Set([
+  DataType.FLOAT,
+  DataType.FLOAT16,
+  DataType.BFLOAT16,
+  DataType.DOUBLE,
+]);
+
+/** Whether the type is one of the floating-point types a graph computes in. */
+export function isFloat(dataType: number): boolean {
+  return floats.has(dataType);
+}

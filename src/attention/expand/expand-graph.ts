@@ -10,6 +10,7 @@ import { expandGroupQueryAttention } from "./group-query-attention.ts";
 import { expandAttention, expandQAttention } from "./ms-attention.ts";
 import { expandMultiHeadAttention } from "./multi-head-attention.ts";
 import { expandOnnxAttention } from "./onnx-attention.ts";
+import { requantise } from "./requantise.ts";
 import { expandBiasSoftmax, expandQLinearSoftmax } from "./softmax-forms.ts";
 
 /** The operators the expansions write exist since this opset. */
@@ -45,8 +46,8 @@ export function expandGraph(
   graph.node = graph.node.flatMap((node) => {
     for (const { graph: body } of subgraphsOf(node)) expandGraph(body, opset, names, done, scope);
     const expansion = expansions[operatorOf(node)];
-    if (!expansion) return [node];
     const label = node.name === "" ? (node.output[0] ?? "") : node.name;
+    if (!expansion) return [...requantise(scope, node, new ExpansionEmitter(opset, names, label)), node];
     if (opset < minimumOpset) {
       done.refused.set(node, `opset ${opset} lacks the operators to write it out`);
       return [node];

@@ -47,7 +47,9 @@ export const expandMultiHeadAttention: Expand = (fused) => {
     scale: floatAttribute(node, "scale", 0) || null,
     headWidth: null,
     biases,
-    allowed: causal ? causalTest(e, given.queries, keys, offset) : null,
+    allowed: causal
+      ? e.op("Or", [causalTest(e, given.queries, keys, offset), lastQuery(e, given.queries)])
+      : null,
   });
   const back = (x: string): string => (type === DataType.FLOAT ? x : e.cast(x, type as DataType));
   const results = [mergeHeads(e, core.context), keys, values, core.scores];
@@ -56,6 +58,12 @@ export const expandMultiHeadAttention: Expand = (fused) => {
   });
   return { weights: core.normalised };
 };
+
+/** The kernel lets the last query see every key, also where there are more keys than past and queries. Boolean [S, 1]. */
+function lastQuery(e: ExpansionEmitter, queries: string): string {
+  const i = e.unsqueeze(e.positions(e.dim(queries, 2)), 1);
+  return e.op("Equal", [e.op("Add", [i, e.int(1)]), e.dim(queries, 2)]);
+}
 
 /** Brings queries, keys and values to [B, N, ·, H] in float32, biases added. */
 function unpack(fused: FusedNode, heads: number, type: number): Heads | { readonly reason: string } {
