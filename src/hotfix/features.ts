@@ -89,8 +89,16 @@ function emitQueryWeights(e: Emitter, seen: string, visible: string, selfAttenti
 /** Queries that are visible as keys; where Tq ≠ Tk (reduced key grids, caches) the positions cannot be compared. */
 function emitVisibleQueries(e: Emitter, seesSomething: string, visible: string): string {
   const sameLength = e.op("Equal", [e.dim(seesSomething, 1), e.dim(visible, 2)]);
+  const queries = e.dim(seesSomething, 1);
   const then = e.branch();
-  const both = then.op("Mul", [seesSomething, then.transpose(visible, [0, 2, 1])]);
+  // The cut changes nothing here; where fixed sizes differ the runtime would refuse the branch that never runs.
+  const comparable = then.op("Slice", [
+    then.transpose(visible, [0, 2, 1]),
+    then.int([0]),
+    queries,
+    then.int([1]),
+  ]);
+  const both = then.op("Mul", [seesSomething, comparable]);
   const otherwise = e.branch();
   const all = otherwise.op("Identity", [seesSomething]);
   const counted = e.fresh("queries");
