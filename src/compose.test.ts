@@ -1,12 +1,15 @@
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { composeServer, type ComposedServer } from "./compose.ts";
 import { instrument } from "./hotfix/instrument.ts";
 import { resolveSettings, type SettingFlags } from "./settings.ts";
 import { sha256 } from "./shared/digest.ts";
 import { markDetector, tinyLabels, tinyModel, tinySample } from "./test/tiny-model.ts";
+
+// Starting a runtime takes its time on a busy machine.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let folder: string;
 

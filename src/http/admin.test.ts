@@ -1,66 +1,26 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { TSchema } from "typebox";
-import { Value } from "typebox/value";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { callAdmin, done, refused, scopeTokens, type Method, type Options } from "../test/admin-client.ts";
 import { markDetector, tinySample } from "../test/tiny-model.ts";
 import { tinyServer, type TinyServer } from "../test/tiny-server.ts";
-import { adminEntry, scopes, type Scope, type TokenEntry } from "../service/tokens.ts";
 import * as schemas from "./schemas/admin.ts";
+
+// Starting a runtime takes its time on a busy machine.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let server: TinyServer;
 let first: Buffer;
 let second: Buffer;
-const token = (scope: string): string => `token-for-${scope}`;
-/** One token per scope; only `admin` has them all. */
-const tokens: TokenEntry[] = scopes.map((scope) => ({
-  ...adminEntry(scope, token(scope)),
-  scopes: new Set<Scope>([scope]),
-}));
 
 beforeAll(async () => {
-  server = await tinyServer({ tokens, openOverride: false });
+  server = await tinyServer({ tokens: scopeTokens });
   const { description } = server.model.engine;
   first = Buffer.from(markDetector(description));
   second = Buffer.from(markDetector(description, { threshold: 7 }));
 });
 afterAll(() => server.close());
 
-type Method = "GET" | "POST" | "PUT" | "DELETE";
-interface Options {
-  readonly body?: object | Buffer;
-  readonly as?: string | null;
-  readonly headers?: Record<string, string>;
-}
-
-function call(method: Method, path: string, { body, as = "admin", headers = {} }: Options = {}) {
-  return server.app.inject({
-    method,
-    url: `/admin${path}`,
-    headers: {
-      ...(as !== null && { authorization: `Bearer ${token(as)}` }),
-      ...(Buffer.isBuffer(body) && { "content-type": "application/octet-stream" }),
-      ...headers,
-    },
-    ...(body !== undefined && { payload: body }),
-  });
-}
-
-/** The body of a 200 or 201, checked against its schema. */
-async function done<T extends TSchema>(schema: T, answer: ReturnType<typeof call>, status = 200) {
-  const { statusCode, body } = await answer;
-  expect(statusCode, body).toBe(status);
-  const value: unknown = JSON.parse(body);
-  expect(Value.Errors(schema, value)).toEqual([]);
-  return Value.Parse(schema, value);
-}
-
-async function refused(answer: ReturnType<typeof call>, status: number, code: string): Promise<string> {
-  const { statusCode, body } = await answer;
-  const failure = JSON.parse(body) as { error: string; code: string };
-  expect({ status: statusCode, code: failure.code }, body).toEqual({ status, code });
-  return failure.error;
-}
-
 const tiny = "/models/tiny";
+const call = (method: Method, path: string, options?: Options) => callAdmin(server, method, path, options);
 const upload = (bundle: Buffer) => call("POST", `${tiny}/detectors`, { body: bundle });
 
 describe("administration", () => {
@@ -231,72 +191,5 @@ describe("administration", () => {
     ["an unknown path", "GET", "/nothing", undefined, {}, 404, "ATPATCH_NOT_FOUND"],
   ] as const)("answers %s with %s", async (_what, method, path, body, headers, status, code) => {
     await refused(call(method, path, { ...(body && { body }), headers }), status, code);
-  });
-});
-
-describe("tokens", () => {
-  const routes: [Method, string, Scope, object | Buffer | undefined][] = [
-    ["GET", "/models", "read", undefined],
-    ["GET", tiny, "read", undefined],
-    ["GET", `${tiny}/detectors`, "read", undefined],
-    ["GET", `${tiny}/detectors/x`, "read", undefined],
-    ["GET", `${tiny}/detectors/x/content`, "read", undefined],
-    ["GET", `${tiny}/history`, "read", undefined],
-    ["POST", `${tiny}/detectors`, "detectors:write", Buffer.from("x")],
-    ["DELETE", `${tiny}/detectors/x`, "detectors:write", undefined],
-    ["PUT", `${tiny}/active`, "detectors:write", { detector: null }],
-    ["POST", `${tiny}/rollback`, "detectors:write", {}],
-    ["PUT", `${tiny}/policy`, "policy:write", { mode: "enforce" }],
-  ];
-
-  it("covers every admin route but the event stream", () => {
-    const described = Object.entries(server.app.swagger().paths ?? {}).flatMap(([path, methods]) =>
-      path.startsWith("/admin")
-        ? Object.keys(methods as object).map((method) => `${method.toUpperCase()} ${path}`)
-        : [],
-    );
-    expect(described.filter((route) => route !== "GET /admin/events")).toHaveLength(routes.length);
-  });
-
-  it.each(routes)("%s %s needs the scope %s", async (method, path, scope, body) => {
-    const options = { ...(body && { body }) };
-    const as = async (who: string | null) => (await call(method, path, { ...options, as: who })).statusCode;
-    expect(await as(null)).toBe(401);
-    expect(await as("stranger")).toBe(401);
-    for (const held of scopes.filter((other) => other !== scope && other !== "admin"))
-      expect(await as(held)).toBe(403);
-    for (const held of [scope, "admin"]) expect([401, 403]).not.toContain(await as(held));
-  });
-
-  it("tells a client without a token how to send one", async () => {
-    const answer = await call("GET", "/models", { as: null });
-    expect(answer.headers["www-authenticate"]).toBe('Bearer realm="atpatch"');
-    expect(answer.json()).toEqual({
-      error: "a bearer token is needed (authorization: Bearer <token>)",
-      code: "ATPATCH_UNAUTHENTICATED",
-    });
-  });
-
-  it("asks for predict:override before it weakens the mode, and only then", async () => {
-    const predict = (mode: string, as: string | null, url = "/predict") =>
-      server.app.inject({
-        method: "POST",
-        url,
-        ...(as !== null && { headers: { authorization: `Bearer ${token(as)}` } }),
-        payload:
-          url === "/predict"
-            ? { instances: [tinySample()], parameters: { mode } }
-            : {
-                inputs: [{ name: "x", datatype: "FP32", shape: [1, 5, 4], data: tinySample().flat() }],
-                parameters: { atpatch_mode: mode },
-              },
-      });
-    for (const url of ["/predict", "/v2/models/tiny/infer"]) {
-      expect((await predict("off", null, url)).statusCode).toBe(401);
-      expect((await predict("observe", "read", url)).statusCode).toBe(403);
-      expect((await predict("off", "predict:override", url)).statusCode).toBe(200);
-      expect((await predict("off", "admin", url)).statusCode).toBe(200);
-      expect((await predict("enforce", null, url)).statusCode).toBe(200);
-    }
   });
 });

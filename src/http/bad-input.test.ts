@@ -1,9 +1,12 @@
 /** Every way to send something wrong has its own answer, and the server goes on serving. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Value } from "typebox/value";
 import { tinySample } from "../test/tiny-model.ts";
 import { tinyServer, type TinyServer } from "../test/tiny-server.ts";
 import { errorSchema } from "./schemas/common.ts";
+
+// Starting a runtime takes its time on a busy machine.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let server: TinyServer;
 beforeAll(async () => {

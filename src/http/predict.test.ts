@@ -1,8 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Value } from "typebox/value";
 import { markDetector, tinySample } from "../test/tiny-model.ts";
 import { tinyServer, type TinyServer } from "../test/tiny-server.ts";
 import { predictAnswer } from "./schemas/predict.ts";
+
+// Starting a runtime takes its time on a busy machine.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let server: TinyServer;
 let detector: string;

@@ -1,8 +1,11 @@
 /** What happens when a detector does not work: found at upload, or answered by policy while serving. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { AtPatchError } from "../shared/errors.ts";
 import { markDetector, tinySample, type MarkDetectorOptions } from "../test/tiny-model.ts";
 import { tinyServer, type TinyServer } from "../test/tiny-server.ts";
+
+// Starting a runtime takes its time on a busy machine.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let server: TinyServer;
 beforeAll(async () => {
