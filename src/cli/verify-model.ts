@@ -140,6 +140,12 @@ export function sameBits(a: Tensors, b: Tensors, batch: number, samples: readonl
   });
 }
 
+/** Whether all outputs hold the same bits. */
+export function allSameBits(a: Tensors, b: Tensors): boolean {
+  const bytes = ({ data }: Tensor): Buffer => Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  return Object.entries(a).every(([name, tensor]) => bytes(tensor).equals(bytes(b[name] as Tensor)));
+}
+
 export interface RowSums {
   /** Largest |sum of a patched row − sum of the same row before|. */
   readonly max_deviation: number;

@@ -11,6 +11,7 @@ import { openBatchEngine, openModel, withEngine, type OpenedModel } from "./open
 import { randomInputs } from "./random-inputs.ts";
 import { exitCodes, type Context } from "./context.ts";
 import {
+  allSameBits,
   coupledOutputs,
   differences,
   forcedColumns,
@@ -145,11 +146,11 @@ export async function verify(
         outputs,
         max_abs_difference: Math.max(0, ...outputs.map((each) => each.max_abs)),
         max_rel_difference: Math.max(0, ...outputs.map((each) => each.max_rel)),
-        quiet_bit_identical: sameBits(off.outputs, observed.outputs, 1, [0]),
+        quiet_bit_identical: allSameBits(off.outputs, observed.outputs),
         unflagged_bit_identical:
           batch === 1 ? null : sameBits(without(off.outputs, coupled), mixed.outputs, batch, even),
         coupled_outputs: coupled,
-        forced_changes_output: !sameBits(off.outputs, mixed.outputs, 1, [0]),
+        forced_changes_output: !allSameBits(off.outputs, mixed.outputs),
         row_sums: rowSums(forced, sites),
       };
       if (options.outputs !== undefined) {

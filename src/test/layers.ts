@@ -26,7 +26,6 @@ export const layers: Readonly<Record<string, Layer>> = {
   service: may(["shared", "detector/published.ts"], ["engine/engine.ts", "tasks/task.ts", "detector"]),
   http: may(["shared", "service", "metrics", "detector/policy.ts"], ["detector"]),
   training: may(["shared", "detector", "hotfix/constants.ts"], ["engine/engine.ts", "tasks/task.ts"]),
-  verification: may(["shared", "onnx/tensor-data.ts"], ["engine/engine.ts", "engine/bare-session.ts"]),
   cli: may(
     [
       "shared",
@@ -39,7 +38,6 @@ export const layers: Readonly<Record<string, Layer>> = {
       "service",
       "metrics",
       "training",
-      "verification",
     ],
     [],
   ),

@@ -1,0 +1,199 @@
+/**
+ * `npm run zoo -- DIR`: runs `inspect` and `verify` on every fixture of a folder of ONNX models with ground truth, one line
+ * each and a total. Every fixture gets processes of its own, so that a crash or a hang costs one line.
+ */
+import { execFile } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Command } from "commander";
+import { readSafetensors } from "../shared/safetensors.ts";
+import type { Tensor } from "../shared/tensor.ts";
+import { floatValues } from "../shared/float-bits.ts";
+
+interface SiteTruth {
+  readonly kind: string;
+  readonly where: string;
+  readonly form: string;
+  readonly tq: number;
+  readonly tk: number;
+  readonly heads: number;
+}
+interface Manifest {
+  readonly name: string;
+  readonly sites: readonly SiteTruth[];
+  readonly verdict: "supported" | "refuse";
+  readonly reason: string | null;
+}
+interface Inspection {
+  readonly verdict: "supported" | "refused";
+  readonly reason: string | null;
+  readonly sites: readonly { readonly kind: string }[];
+}
+interface Verified {
+  readonly passed: boolean;
+  readonly quiet_bit_identical: boolean;
+  readonly unflagged_bit_identical: boolean | null;
+  readonly forced_changes_output: boolean;
+  readonly row_sums: { readonly max_deviation: number };
+  readonly error?: string;
+}
+
+const program = new Command("zoo")
+  .description(
+    "Inspect and verify every fixture of a folder (model.onnx, manifest.json, inputs and expected tensors).",
+  )
+  .argument("<folder>", "folder of fixtures")
+  .option("--only <text>", "only fixtures whose name contains this")
+  .option("--plain", "only plain-softmax fixtures of the main graph, not quantised")
+  .option("--jobs <n>", "fixtures at a time", Number, 2)
+  .parse();
+const options = program.opts<{ only?: string; plain?: boolean; jobs: number }>();
+const folder = program.args[0] as string;
+const scratch = mkdtempSync(join(tmpdir(), "atpatch-zoo-"));
+const timeoutMs = 60_000;
+
+try {
+  const names = readdirSync(folder)
+    .toSorted()
+    .filter((name) => existsSync(join(folder, name, "manifest.json")))
+    .filter((name) => !options.only || name.includes(options.only))
+    .filter((name) => !options.plain || isPlain(manifestOf(name)));
+  const lines: { name: string; good: boolean; text: string }[] = [];
+  const queue = [...names];
+  const work = async (): Promise<void> => {
+    for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
+      const began = performance.now();
+      const text = await check(name, manifestOf(name));
+      const good = text.startsWith("ok");
+      lines.push({ name, good, text });
+      console.log(
+        `${good ? "ok  " : "FAIL"}  ${name.padEnd(44)} ${text}  (${((performance.now() - began) / 1000).toFixed(1)} s)`,
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: options.jobs }, work));
+  const right = lines.filter(({ good }) => good).length;
+  console.log(`\n${right} of ${lines.length} fixtures right`);
+  for (const { name, good } of lines) if (!good) console.log(`  wrong: ${name}`);
+  process.exitCode = right === lines.length ? 0 : 1;
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+function manifestOf(name: string): Manifest {
+  return JSON.parse(readFileSync(join(folder, name, "manifest.json"), "utf8")) as Manifest;
+}
+
+function isPlain({ name, sites }: Manifest): boolean {
+  return (
+    sites.length > 0 &&
+    !/int8|qdq|qoperator/.test(name) &&
+    sites.every(({ form, where }) => ["softmax", "exp-sum-div"].includes(form) && where === "main")
+  );
+}
+
+/** "ok …", or what is wrong. */
+async function check(name: string, manifest: Manifest): Promise<string> {
+  const model = join(folder, name, "model.onnx");
+  const seen = await cli<Inspection>(["inspect", model]);
+  if (typeof seen.document === "string") return `inspect: ${seen.document}`;
+  const { verdict, reason, sites } = seen.document;
+  if (verdict === "refused") {
+    if (seen.code !== 3) return `inspect refused with exit code ${seen.code}`;
+    return manifest.verdict === "refuse" ? `ok, refused: ${reason}` : `refused: ${reason}`;
+  }
+  if (manifest.verdict === "refuse" && !/also accepted/.test(manifest.reason ?? "")) {
+    return `found ${sites.length} sites; to be refused: ${manifest.reason}`;
+  }
+  if (manifest.verdict === "refuse") return "ok, accepted where both answers count";
+  const [kinds, wanted] = [sites, manifest.sites].map((list) => list.map(({ kind }) => kind).join(" "));
+  if (kinds !== wanted) return `sites "${kinds}", expected "${wanted}"`;
+  return verifyFixture(name, model, manifest);
+}
+
+async function verifyFixture(name: string, model: string, manifest: Manifest): Promise<string> {
+  const [maps, outputs] = [join(scratch, `${name}.maps`), join(scratch, `${name}.outputs`)];
+  const inputs = join(folder, name, "inputs.safetensors");
+  const run = await cli<Verified>([
+    "verify",
+    model,
+    "--inputs",
+    inputs,
+    "--maps",
+    maps,
+    "--outputs",
+    outputs,
+  ]);
+  if (typeof run.document === "string") return `verify: ${run.document}`;
+  const result = run.document;
+  if (result.error) return `verify: ${result.error}`;
+  const faults: string[] = [];
+  if (!result.passed) faults.push("verify says no");
+  if (!result.quiet_bit_identical) faults.push("nothing flagged differs from mode off");
+  if (result.unflagged_bit_identical === false) faults.push("a flagged sample reaches its neighbour");
+  if (!result.forced_changes_output) faults.push("a forced column changes nothing");
+  const tolerance = /fp16|int8|qdq|qoperator|qattention|bf16/.test(name) ? 2e-2 : 1e-4;
+  const patched = read(outputs);
+  let worst = 0;
+  for (const [output, expected] of read(join(folder, name, "expected.safetensors"))) {
+    worst = Math.max(
+      worst,
+      patched.has(output) ? distance(patched.get(output) as Tensor, expected).either : Infinity,
+    );
+  }
+  if (worst > tolerance) faults.push(`outputs differ by ${worst.toExponential(1)}`);
+  const found = read(maps);
+  let worstMap = 0;
+  manifest.sites.forEach((_, site) => {
+    const expected = read(join(folder, name, "expected_maps.safetensors")).get(`site${site}`);
+    const actual = found.get(`site${site}`);
+    worstMap = Math.max(worstMap, expected && actual ? distance(actual, expected).absolute : Infinity);
+  });
+  if (worstMap > tolerance) faults.push(`maps differ by ${worstMap.toExponential(1)}`);
+  const figures = `${manifest.sites.length} sites, outputs ${worst.toExponential(1)}, maps ${worstMap.toExponential(1)}, row sums ${result.row_sums.max_deviation.toExponential(1)}`;
+  return faults.length === 0 ? `ok, ${figures}` : `${faults.join("; ")} (${figures})`;
+}
+
+/** Largest absolute difference, and largest of the smaller of absolute and relative difference. */
+function distance(actual: Tensor, expected: Tensor): { absolute: number; either: number } {
+  if (actual.shape.join() !== expected.shape.join()) return { absolute: Infinity, either: Infinity };
+  const numbersOf = (tensor: Tensor): ArrayLike<number> =>
+    tensor.data instanceof BigInt64Array ? Float64Array.from(tensor.data, Number) : floatValues(tensor);
+  const [a, b] = [numbersOf(actual), numbersOf(expected)];
+  let [absolute, either] = [0, 0];
+  for (let i = 0; i < b.length; i++) {
+    const [x, y] = [a[i] as number, b[i] as number];
+    if (x === y || (Number.isNaN(x) && Number.isNaN(y))) continue;
+    const gap = Number.isNaN(x) || Number.isNaN(y) ? Infinity : Math.abs(x - y);
+    absolute = Math.max(absolute, gap);
+    either = Math.max(either, y === 0 ? gap : Math.min(gap, gap / Math.abs(y)));
+  }
+  return { absolute, either };
+}
+
+function read(path: string): ReadonlyMap<string, Tensor> {
+  return readSafetensors(Uint8Array.from(readFileSync(path))).tensors;
+}
+
+/** Runs the built command line; the document is a sentence when there is none. */
+function cli<T>(args: readonly string[]): Promise<{ code: number | null; document: T | string }> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      ["dist/cli/main.js", ...args, "--json"],
+      { timeout: timeoutMs, maxBuffer: 64 << 20 },
+      (error, stdout, stderr) => {
+        const code = child.exitCode;
+        try {
+          resolve({ code, document: JSON.parse(stdout) as T });
+        } catch {
+          const why = child.signalCode
+            ? `ended by ${child.signalCode}`
+            : stderr || (error?.message ?? "no answer");
+          resolve({ code, document: why.trim().slice(-200) });
+        }
+      },
+    );
+  });
+}
