@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
+import { silenceRuntime } from "../engine/runtime-telemetry.ts";
 import { randomVit, vitSmall } from "../test/random-vit.ts";
 import { contestants, type BenchModel } from "./contestants.ts";
 import { measureResponsiveness } from "./responsiveness.ts";
@@ -21,6 +22,7 @@ const options = new Command("bench")
   .parse()
   .opts<{ seconds: number; threads: number; batch: string; only?: string; json?: string }>();
 
+silenceRuntime();
 const scratch = mkdtempSync(join(tmpdir(), "atpatch-bench-"));
 const figures: unknown[] = [];
 try {

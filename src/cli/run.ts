@@ -1,5 +1,6 @@
 /** The command line as a function: arguments in, text through the terminal, an exit code out. */
 import { Command, CommanderError } from "commander";
+import { silenceRuntime } from "../engine/runtime-telemetry.ts";
 import { packageVersion } from "../version.ts";
 import { exitCodeOf, exitCodes, type Context } from "./context.ts";
 import { demoCommand } from "./demo.ts";
@@ -14,6 +15,7 @@ import { trainCommand } from "./train.ts";
 import { verifyCommand } from "./verify.ts";
 
 export async function runCli(args: readonly string[], terminal: Terminal): Promise<number> {
+  silenceRuntime();
   let code: number = exitCodes.done;
   const context: Context = {
     output: ({ json }) => new Output(terminal, json === true),

@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 
 const run = promisify(execFile);
 const model = new URL("../../models/gtsrb-vit/model.onnx", import.meta.url);
-const bareSession = new URL("./bare-session.ts", import.meta.url);
+const cli = new URL("../cli/run.ts", import.meta.url);
 const spawnWorker = new URL("./spawn-worker.ts", import.meta.url);
 
 /** Files that a fresh process leaves in its home folder. */
@@ -35,10 +35,11 @@ describe("silenceRuntime", () => {
     expect(await traces(create)).not.toEqual([]);
   });
 
-  it("holds for sessions of the main thread", async () => {
+  it("holds for the main thread, where the command line calls it first", async () => {
     const script = `
-      const { openBareSession } = await import(${JSON.stringify(bareSession.href)});
-      await openBareSession(${path}, 1);
+      const { runCli } = await import(${JSON.stringify(cli.href)});
+      await runCli(["--version"], { out() {}, err() {}, live: false, colour: false, columns: 80 });
+      ${create}
     `;
     expect(await traces(script)).toEqual([]);
   });
