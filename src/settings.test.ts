@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { AtPatchError } from "./shared/errors.ts";
-import { isLoopback, resolveSettings, settingDefinitions, settingsHelp } from "./settings.ts";
+import { isLoopback, parseSettingFlags, resolveSettings, settingDefinitions } from "./settings.ts";
 
 function faultsOf(run: () => unknown): string {
   try {
@@ -96,10 +96,15 @@ describe("isLoopback", () => {
   });
 });
 
-describe("settingsHelp", () => {
-  it("has a line for every setting", () => {
-    const lines = settingsHelp().split("\n");
-    expect(lines).toHaveLength(Object.keys(settingDefinitions).length);
-    expect(lines.find((line) => line.includes("ATPATCH_BODY_LIMIT"))).toMatch(/--body-limit.*\[32 MiB\]/);
+describe("parseSettingFlags", () => {
+  it("reads every flag in both forms and refuses any other", () => {
+    expect(parseSettingFlags(["--port", "9000", "--grpc-port=9001"])).toEqual({
+      port: "9000",
+      grpcPort: "9001",
+    });
+    const every = Object.values(settingDefinitions).map(({ flag }) => `${flag.split(" ")[0]}=x`);
+    expect(Object.keys(parseSettingFlags(every))).toEqual(Object.keys(settingDefinitions));
+    expect(faultsOf(() => parseSettingFlags(["--colour", "red"]))).toContain("--colour");
+    expect(faultsOf(() => parseSettingFlags(["models"]))).toContain("models");
   });
 });

@@ -213,16 +213,6 @@ export function isLoopback(host: string): boolean {
   return loopback.check(host, family === 4 ? "ipv4" : "ipv6");
 }
 
-/** One line per setting: flag, environment name, default, meaning. */
-export function settingsHelp(): string {
-  const rows = Object.values(settingDefinitions).map((definition): [string, string] => [
-    `${definition.flag}  ${definition.env}`,
-    `${definition.help} [${definition.text}]`,
-  ]);
-  const width = Math.max(...rows.map(([left]) => left.length));
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join("\n");
-}
-
 /**
  * The settings among command-line arguments, `--name value` or `--name=value`.
  * @throws AtPatchError ATPATCH_BAD_SETTINGS for anything else
