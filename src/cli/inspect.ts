@@ -1,19 +1,20 @@
 /** `inspect`: whether a model can be patched, where, and what was concluded about it. */
 import { Command } from "commander";
-import { instrument } from "../hotfix/instrument.ts";
+import { refusal, scanModel } from "../hotfix/instrument.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import type { PatchDescription, SiteDescription } from "../shared/patched-model.ts";
 import type { TensorInfo } from "../shared/tensor.ts";
 import { inferTaskKind } from "../tasks/create-task.ts";
+import { checkExternalData } from "../tasks/external-data.ts";
 import { table } from "./format.ts";
-import { checkExternalData, openModel, type OpenedModel } from "./opened-model.ts";
+import { openModel, type OpenedModel } from "./opened-model.ts";
 import { exitCodes, type Context } from "./context.ts";
 
 /** The document of `inspect --json`. */
 export interface Inspection {
   readonly verdict: "supported" | "refused";
   readonly reason: string | null;
-  readonly name: string;
+  readonly name: string | null;
   readonly model: string | null;
   readonly fingerprint: string | null;
   readonly task: string | null;
@@ -42,7 +43,7 @@ Examples:
     )
     .action(async (path: string, options: { json?: boolean }) => {
       const inspection = await inspect(path);
-      context.output(options).result(inspection, () => inspectionText(inspection));
+      context.output(options).result(inspection, () => inspectionText(path, inspection));
       if (inspection.verdict === "refused") context.exitWith(exitCodes.refused);
     });
 }
@@ -52,51 +53,46 @@ export async function inspect(path: string): Promise<Inspection> {
   let opened: OpenedModel | null = null;
   try {
     opened = await openModel(path);
-    const { description } = instrument(opened.file);
-    await checkExternalData(opened);
-    return supported(opened, description);
+    const { scan, description, external } = scanModel(opened.file);
+    await checkExternalData(opened.directory, external);
+    const task = inferTaskKind(opened.folder, description);
+    const found = described(opened, description, task);
+    return scan.sites.length > 0
+      ? { ...found, verdict: "supported", reason: null }
+      : { ...found, verdict: "refused", reason: refusal(scan.nearMisses) };
   } catch (error) {
     const refused =
       error instanceof AtPatchError &&
       (error.code === "ATPATCH_MODEL_REFUSED" || error.code === "ATPATCH_BAD_MODEL");
     if (!refused) throw error;
-    return {
-      verdict: "refused",
-      reason: error.message,
-      name: opened?.folder.name ?? path,
-      model: opened?.folder.model.relative ?? null,
-      fingerprint: null,
-      task: null,
-      labels: opened?.folder.labels ?? null,
-      sites: [],
-      inputs: [],
-      outputs: [],
-      detectors: [],
-      inferred: opened?.folder.inferred ?? [],
-    };
+    return { ...described(opened, null, null), verdict: "refused", reason: error.message };
   }
 }
 
-function supported({ folder }: OpenedModel, description: PatchDescription): Inspection {
-  const task = inferTaskKind(folder, description);
+/** What is known of the model besides the verdict. */
+function described(
+  opened: OpenedModel | null,
+  description: PatchDescription | null,
+  task: ReturnType<typeof inferTaskKind> | null,
+): Omit<Inspection, "verdict" | "reason"> {
+  const folder = opened?.folder;
   return {
-    verdict: "supported",
-    reason: null,
-    name: folder.name,
-    model: folder.model.relative,
-    fingerprint: description.fingerprint,
-    task: task.value,
-    labels: folder.labels,
-    sites: description.sites,
-    inputs: description.inputs,
-    outputs: description.outputs,
-    detectors: folder.detectors.map(({ relative }) => relative),
-    inferred: folder.settings.task ? folder.inferred : [...folder.inferred, task],
+    name: folder?.name ?? null,
+    model: folder?.model.relative ?? null,
+    fingerprint: description?.fingerprint ?? null,
+    task: task?.value ?? null,
+    labels: folder?.labels ?? null,
+    sites: description?.sites ?? [],
+    inputs: description?.inputs ?? [],
+    outputs: description?.outputs ?? [],
+    detectors: folder?.detectors.map(({ relative }) => relative) ?? [],
+    inferred: [...(folder?.inferred ?? []), ...(task && !folder?.settings.task ? [task] : [])],
   };
 }
 
-function inspectionText(inspection: Inspection): string {
-  const { name, verdict, reason, sites } = inspection;
+function inspectionText(path: string, inspection: Inspection): string {
+  const { verdict, reason, sites } = inspection;
+  const name = inspection.name ?? path;
   if (verdict === "refused") return `${name}: cannot be patched\n  ${reason}\n`;
   const tensors = (list: readonly TensorInfo[]): string =>
     list

@@ -5,7 +5,9 @@ import { checkFits, parseBundle, type Bundle } from "../detector/bundle.ts";
 import { neutralTensors } from "../detector/neutral.ts";
 import { instrument } from "../hotfix/instrument.ts";
 import type { Mode } from "../shared/patched-model.ts";
+import { checkExternalData } from "../tasks/external-data.ts";
 import { readBundle, writeWhole } from "./files.ts";
+import { inlineWeights } from "./inline-weights.ts";
 import { openModel, type OpenedModel } from "./opened-model.ts";
 import type { Context } from "./context.ts";
 
@@ -44,11 +46,14 @@ Examples:
     .action(async (path: string, options: Options) => {
       const output = context.output(options);
       const model = await openModel(path);
-      const { description } = instrument(model.file);
+      const { description, external } = instrument(model.file);
+      await checkExternalData(model.directory, external);
       const bundle = options.detector ? await readBundle(options.detector) : await shippedBundle(model);
       if (bundle) checkFits(bundle, description);
       const detector = bundle?.tensors ?? neutralTensors(description.sites.length);
-      const { bytes } = instrument(model.file, { standalone: { detector, mode: options.mode } });
+      const { bytes } = instrument(await inlineWeights(model), {
+        standalone: { detector, mode: options.mode },
+      });
       await writeWhole(options.out, [bytes]);
       const document = {
         out: options.out,

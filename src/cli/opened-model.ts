@@ -5,12 +5,9 @@ import { basename, dirname } from "node:path";
 import { openEngine } from "../compose-model.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import { instrument, type ModelFile } from "../hotfix/instrument.ts";
-import { decodeSkeleton } from "../onnx/skeleton.ts";
-import { externalTensors } from "../onnx/external-files.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import type { TapKind } from "../shared/patched-model.ts";
 import { createTask } from "../tasks/create-task.ts";
-import { FolderFiles } from "../tasks/folder-files.ts";
 import { readModelFolder, type ModelFolder } from "../tasks/model-folder.ts";
 import type { Task } from "../tasks/task.ts";
 
@@ -40,28 +37,12 @@ export async function openModel(path: string): Promise<OpenedModel> {
   };
 }
 
-/**
- * Checks that the files beside the model that hold its weights are there, and large enough.
- * @throws AtPatchError ATPATCH_BAD_MODEL naming the file and the tensor
- */
-export async function checkExternalData({ file, directory }: OpenedModel): Promise<void> {
-  const files = await FolderFiles.open(directory);
-  for (const { tensor, location, offset, length } of externalTensors(decodeSkeleton(file.bytes, file.name))) {
-    const found = await files.find(location);
-    const needed = offset + (length ?? 0);
-    if (found && found.bytes >= needed) continue;
-    const fault = found ? `has ${found.bytes} bytes, ${needed} are needed` : "is missing";
-    throw new AtPatchError("ATPATCH_BAD_MODEL", `${location}: ${fault} (weights of tensor "${tensor}")`);
-  }
-}
-
 /** An engine for work in batches: one worker a core, one thread each, no deadline that matters. */
 export async function openBatchEngine(
   model: OpenedModel,
   options: { readonly taps?: readonly TapKind[]; readonly recheck?: boolean } = {},
 ): Promise<InferenceEngine> {
   const patched = instrument(model.file, { taps: options.taps ?? [] });
-  await checkExternalData(model);
   return openEngine(patched, model.directory, {
     workers: Math.min(4, availableParallelism()),
     threads: 1,
