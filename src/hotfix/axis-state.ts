@@ -40,11 +40,19 @@ export function emitInitialState(
   return { axis, mode: rowMode, carried: { flags, scores, repair: emitRepair(e, flags, rowMode) } };
 }
 
-/** Returns flags and scores as graph outputs [B, T]; windows of a sample follow each other. */
-export function emitFinalState(e: Emitter, state: AxisState, mode: string): void {
+/** Flags and scores per sample [B, T], windows of a sample one after the other, under names of their own. */
+export function emitReported(
+  e: Emitter,
+  state: AxisState,
+  mode: string,
+  outputs?: Partial<Carried>,
+): Carried {
   const shape = e.op("Concat", [e.dim(mode, 0), e.int([-1])], { axis: 0 });
-  e.op("Reshape", [state.carried.flags, shape], {}, hotfixNames.flags(state.axis));
-  e.op("Reshape", [state.carried.scores, shape], {}, hotfixNames.scores(state.axis));
+  return {
+    flags: e.op("Reshape", [state.carried.flags, shape], {}, outputs?.flags),
+    scores: e.op("Reshape", [state.carried.scores, shape], {}, outputs?.scores),
+    repair: e.op("Identity", [state.carried.repair]),
+  };
 }
 
 /** [B] → [B·nW], every sample's mode nW times. */

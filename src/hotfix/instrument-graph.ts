@@ -3,15 +3,13 @@ import { create } from "@bufbuild/protobuf";
 import type { AttentionSite } from "../attention/site.ts";
 import { OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
 import { DataType, opsetOf, valueInfo, type ModelProto } from "../onnx/model.ts";
-import { sortNodes } from "../onnx/sort-nodes.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import { detectorTensorNames, type DetectorTensorName } from "../shared/detector-tensors.ts";
 import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
 import { addDefaults, emitModePerSample, type DetectorDefaults } from "./defaults.ts";
-import { emitFinalState, emitInitialState, type AxisState } from "./axis-state.ts";
+import { emitReported } from "./axis-state.ts";
 import { Emitter, minimumOpset } from "./emitter.ts";
-import { emitCanonical, insertPatch } from "./insert-patch.ts";
-import { hasWindows } from "./layout.ts";
+import { patchGraph } from "./patch-graph.ts";
 import { attentionFeaturesFunction, attentionPatchFunction, hotfixDomain } from "./op.ts";
 
 /** Model-local functions are part of the format since this IR version. */
@@ -38,22 +36,26 @@ export function instrumentGraph(
       `the model uses opset ${opset}; the hot-fix needs ${minimumOpset} or newer: export the model again with a newer opset`,
     );
   }
+  const body = sites.find(({ where }) => where.endsWith("-body"));
+  if (body) {
+    throw new AtPatchError(
+      "ATPATCH_MODEL_REFUSED",
+      `the attention at node "${body.node}" runs inside a loop; only the main graph, If branches and functions can be patched`,
+    );
+  }
   const e = new Emitter(opset, "atpatch/");
   const mode = defaults ? emitModePerSample(e, model) : hotfixNames.mode;
   const observed = e.any(e.op("Greater", [mode, e.cast(e.int(0), DataType.INT32)]));
   const slot = e.op("Where", [observed, hotfixNames.detector("slot"), e.int(-1)]);
 
-  const states = new Map<number, AxisState>();
-  for (const site of sites) {
-    const canonical = emitCanonical(e, site, mode);
-    const state =
-      states.get(site.axis) ??
-      emitInitialState(e, site.axis, site.index, canonical.map.name, mode, hasWindows(site.leading));
-    states.set(site.axis, insertPatch(e, site, canonical, state, slot, taps));
+  const states = patchGraph(e, graph, { sites, taps, mode, slot }, new Map());
+  const reports = e.branch();
+  for (const state of states.values()) {
+    const { axis } = state;
+    emitReported(reports, state, mode, { flags: hotfixNames.flags(axis), scores: hotfixNames.scores(axis) });
   }
-  for (const state of states.values()) emitFinalState(e, state, mode);
+  graph.node.push(...reports.nodes);
 
-  graph.node = sortNodes([...e.nodes, ...graph.node]);
   addInterface(model, sites, [...states.keys()], taps);
   addFunctions(model, sites, opset, taps);
   if (defaults) addDefaults(graph, defaults);

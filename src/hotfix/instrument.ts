@@ -1,5 +1,5 @@
 /** From the bytes of a deployed model to the same model with the hot-fix at every attention site. */
-import { findSites } from "../attention/find-sites.ts";
+import { prepareModel } from "../attention/prepare-model.ts";
 import type { NearMiss, ScanResult } from "../attention/site.ts";
 import { decodeModel, encodeModel } from "../onnx/codec.ts";
 import { externalTensors } from "../onnx/external-files.ts";
@@ -48,7 +48,7 @@ export function scanModel(file: ModelFile, options: { readonly weightsInside?: b
   validateBytes(file.bytes);
   const model = options.weightsInside ? decodeModel(file.bytes) : decodeSkeleton(file.bytes, file.name);
   validateModel(model);
-  const scan = findSites(model);
+  const scan = prepareModel(model);
   return {
     model,
     scan,
