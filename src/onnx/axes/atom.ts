@@ -6,8 +6,8 @@
  */
 export interface Atom {
   readonly id: string;
-  /** The id without marks: equal for an atom and its marked copies. */
-  readonly base: string;
+  /** Equal for axes that are known to have the same number of positions: marked copies, dimensions of one name. */
+  readonly length: string;
   /** Number of positions when it is known. */
   readonly size: number | null;
   /** Atoms made earlier come first where two operands disagree; labels come before all. */
@@ -27,28 +27,29 @@ export type Axis = readonly Atom[];
 export class AtomTable {
   readonly #atoms = new Map<string, Atom>();
 
-  make(id: string, size: number | null, constant: boolean): Atom {
-    return this.#add(id, { base: id, size, constant, label: null, half: null });
+  make(id: string, size: number | null, constant: boolean, length = id): Atom {
+    return this.#add(id, { length, size, constant, label: null, half: null });
   }
 
   /** A part of an axis, named by what was done to it; it keeps the mark of the axis. */
   part(axis: Axis, what: string, size: number | null): Axis {
     const constant = axis.every((atom) => atom.constant);
     const label = axis[0]?.label ?? null;
-    const [id, base] = [`${axisKey(axis)}[${what}]`, `${axis.map((atom) => atom.base).join("*")}[${what}]`];
+    const id = `${axisKey(axis)}[${what}]`;
+    const length = `${axis.map((atom) => atom.length).join("*")}[${what}]`;
     const priority = label === null ? undefined : -1;
-    return size === 1 ? [] : [this.#add(id, { base, size, constant, label, half: null }, priority)];
+    return size === 1 ? [] : [this.#add(id, { length, size, constant, label, half: null }, priority)];
   }
 
   /** An axis with one new atom; empty for size 1. */
-  axis(id: string, size: number | null, constant: boolean): Axis {
-    return size === 1 ? [] : [this.make(id, size, constant)];
+  axis(id: string, size: number | null, constant: boolean, length = id): Axis {
+    return size === 1 ? [] : [this.make(id, size, constant, length)];
   }
 
   /** Copies of the atoms of an axis that carry a mark. */
   labelled(axis: Axis, label: number): Axis {
-    return axis.map(({ id, base, size, constant }) =>
-      this.#add(`@${label}:${id}`, { base, size, constant, label, half: null }, -1),
+    return axis.map(({ id, length, size, constant }) =>
+      this.#add(`@${label}:${id}`, { length, size, constant, label, half: null }, -1),
     );
   }
 
@@ -58,7 +59,7 @@ export class AtomTable {
       this.#add(
         `${atom.id}/${minorSize}.${part}`,
         {
-          base: `${atom.base}/${minorSize}.${part}`,
+          length: `${atom.length}/${minorSize}.${part}`,
           size,
           constant: atom.constant,
           label: atom.label,

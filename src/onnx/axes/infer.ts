@@ -130,14 +130,16 @@ export class GraphAxes {
     return info ? this.#declared(info, name) : null;
   }
 
-  /** Axes as the file declares them. Symbolic names are not trusted to be the same axis. */
+  /** Axes as the file declares them. Dimensions of one name have one length, but need not be the same axis. */
   #declared(info: ValueInfoProto, name: string): readonly Axis[] | null {
     const type = info.type?.value;
     const shape = type?.case === "tensorType" ? type.value.shape : undefined;
     return (
       shape?.dim.map(({ value }, i) => {
         const size = value.case === "dimValue" ? Number(value.value) : null;
-        return this.table.axis(`${name}#${i}`, size !== null && size > 0 ? size : null, false);
+        const id = `${name}#${i}`;
+        const length = value.case === "dimParam" && value.value !== "" ? `dimension ${value.value}` : id;
+        return this.table.axis(id, size !== null && size > 0 ? size : null, false, length);
       }) ?? null
     );
   }

@@ -48,7 +48,7 @@ function reshapeTarget(c: RuleContext): readonly (Size | null)[] | null {
   if (items) return items;
   const length = axisSize(
     c.axes(1)?.[0] ?? [
-      { id: "?", base: "?", size: null, priority: 0, constant: true, label: null, half: null },
+      { id: "?", length: "?", size: null, priority: 0, constant: true, label: null, half: null },
     ],
   );
   return length === null ? null : Array.from({ length }, () => null);

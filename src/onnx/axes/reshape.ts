@@ -81,8 +81,8 @@ function take(
     const part = end === "front" ? open[0] : open.at(-1);
     if (!part) return null;
     const { atom } = part;
-    const named = wanted.findIndex(({ base }) => base === atom.base);
-    const major = wanted.findIndex(({ half }) => half?.part === "major" && half.of.base === atom.base);
+    const named = wanted.findIndex(({ length }) => length === atom.length);
+    const major = wanted.findIndex(({ half }) => half?.part === "major" && half.of.length === atom.length);
     if (named >= 0) {
       wanted.splice(named, 1);
       add(atom);

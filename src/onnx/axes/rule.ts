@@ -56,12 +56,13 @@ export function broadcastAxes(
   return Array.from({ length: rank }, (_, i) => {
     const candidates = known.flatMap(({ axes, origin }) => {
       const axis = axes[i - rank + axes.length];
-      return axis && axis.length > 0
-        ? [{ axis, origin, priority: Math.max(...axis.map((a) => a.priority)) }]
-        : [];
+      if (!axis || axis.length === 0) return [];
+      const made = axis.map(({ priority }) => priority);
+      return [{ axis, origin, first: Math.min(...made), last: Math.max(...made) }];
     });
     candidates.sort(
-      (a, b) => (a.priority < 0 || b.priority < 0 ? 0 : b.origin - a.origin) || a.priority - b.priority,
+      (a, b) =>
+        (a.first < 0 || b.first < 0 ? 0 : b.origin - a.origin) || a.first - b.first || a.last - b.last,
     );
     return candidates[0]?.axis ?? [];
   });

@@ -58,7 +58,7 @@ export function over(table: AtomTable, a: Size | null, b: Size | null): Size | n
   if (!a || !b || b.factor === 0) return null;
   const left = [...a.atoms];
   for (const atom of b.atoms) {
-    const at = left.findIndex(({ base }) => base === atom.base);
+    const at = left.findIndex(({ length }) => length === atom.length);
     if (at < 0) return null;
     left.splice(at, 1);
   }
@@ -75,7 +75,7 @@ export function sameSize(a: Size, b: Size): boolean {
 
 function idsOf(size: Size): string {
   return size.atoms
-    .map(({ base }) => base)
+    .map(({ length }) => length)
     .toSorted()
     .join("*");
 }
