@@ -96,9 +96,9 @@ function isPlain({ name, sites }: Manifest): boolean {
 /** "ok …", or what is wrong. */
 async function check(name: string, manifest: Manifest): Promise<string> {
   const model = join(folder, name, "model.onnx");
-  const seen = await cli<Inspection>(["inspect", model]);
+  const seen = await cli(["inspect", model]);
   if (typeof seen.document === "string") return `inspect: ${seen.document}`;
-  const { verdict, reason, sites } = seen.document;
+  const { verdict, reason, sites } = seen.document as Inspection;
   if (verdict === "refused") {
     if (seen.code !== 3) return `inspect refused with exit code ${seen.code}`;
     return manifest.verdict === "refuse" ? `ok, refused: ${reason}` : `refused: ${reason}`;
@@ -126,7 +126,7 @@ async function verifyFixture(name: string, model: string, manifest: Manifest): P
     outputs,
   ]);
   if (typeof run.document === "string") return `verify: ${run.document}`;
-  const result = run.document;
+  const result = run.document as Verified;
   if (result.error) return `verify: ${result.error}`;
   const faults: string[] = [];
   if (!result.passed) faults.push("verify says no");
@@ -177,7 +177,7 @@ function read(path: string): ReadonlyMap<string, Tensor> {
 }
 
 /** Runs the built command line; the document is a sentence when there is none. */
-function cli<T>(args: readonly string[]): Promise<{ code: number | null; document: T | string }> {
+function cli(args: readonly string[]): Promise<{ code: number | null; document: unknown }> {
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
@@ -186,7 +186,7 @@ function cli<T>(args: readonly string[]): Promise<{ code: number | null; documen
       (error, stdout, stderr) => {
         const code = child.exitCode;
         try {
-          resolve({ code, document: JSON.parse(stdout) as T });
+          resolve({ code, document: JSON.parse(stdout) as unknown });
         } catch {
           const why = child.signalCode
             ? `ended by ${child.signalCode}`

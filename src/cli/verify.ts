@@ -1,6 +1,8 @@
 /** `verify`: proof on concrete inputs that instrumenting a model changes nothing that it should not. */
 import { Command } from "commander";
-import { hotfixNames } from "../shared/patched-model.ts";
+import type { InferenceEngine } from "../engine/engine.ts";
+import { hotfixNames, type PatchDescription } from "../shared/patched-model.ts";
+import type { Tensor } from "../shared/tensor.ts";
 import { DataType } from "../onnx/model.ts";
 import { decodeSkeleton } from "../onnx/skeleton.ts";
 import { readSafetensors, writeSafetensors } from "../shared/safetensors.ts";
@@ -102,7 +104,7 @@ export async function verify(
       options.inputs === undefined
         ? madeUp(model, tapped.description.inputs, options.seed)
         : await given(options.inputs);
-    const batch = Object.values(inputs).find(({ shape }) => shape.length > 0)?.shape[0] ?? 1;
+    const batch = batchOf(description, inputs);
     progress("running the original");
     const [expected = {}, repeated = {}] = await runOriginal(model.path, [inputs, repeatLast(inputs, batch)]);
     const coupled = coupledOutputs(expected, repeated, batch);
@@ -131,12 +133,9 @@ export async function verify(
         [...names, ...taps("map"), ...taps("patched")],
       );
       if (options.maps !== undefined) {
-        const plain = await runPatched(tapped, inputs, batch, () => "off", undefined, taps("map"));
-        const maps = description.sites.map(
-          ({ index }) => [`site${index}`, plain.outputs[hotfixNames.tap("map", index)]] as const,
-        );
+        const maps = await mapsOf(tapped, inputs, batch);
         await writeWhole(options.maps, [
-          writeSafetensors(new Map(maps.flatMap(([name, map]) => (map ? [[name, map]] : [])))),
+          writeSafetensors(new Map(maps.map((map, site) => [`site${site}`, map]))),
         ]);
       }
       const figures = {
@@ -159,6 +158,32 @@ export async function verify(
       return { passed: isSound(figures, bounds[precisionOf(model)]), ...figures };
     });
   });
+}
+
+/** Samples of a batch: the length of the first input whose first dimension varies, else of the first input. */
+function batchOf({ inputs: infos }: PatchDescription, inputs: Tensors): number {
+  const counted = infos.find(({ shape }) => shape[0] === null) ?? infos.find(({ shape }) => shape.length > 0);
+  return (counted && inputs[counted.name]?.shape[0]) ?? 1;
+}
+
+/** The map of every site; those in a branch that did not run come from a run with all switches the other way round. */
+async function mapsOf(engine: InferenceEngine, inputs: Tensors, batch: number): Promise<Tensor[]> {
+  const names = engine.description.sites.map(({ index }) => hotfixNames.tap("map", index));
+  const run = async (batchInputs: Tensors): Promise<Tensors> =>
+    (await runPatched(engine, batchInputs, batch, () => "off", undefined, names)).outputs;
+  const maps = await run(inputs);
+  const missing = names.some((name) => maps[name]?.data.length === 0);
+  const others = missing ? await run(flipSwitches(inputs)) : {};
+  return names.flatMap((name) => (maps[name]?.data.length === 0 ? others[name] : maps[name]) ?? []);
+}
+
+/** The inputs with every single boolean turned round, such as the cache switch of a merged decoder. */
+function flipSwitches(inputs: Tensors): Tensors {
+  const flipped = Object.entries(inputs).map(([name, tensor]) => {
+    const isSwitch = tensor.datatype === "BOOL" && tensor.data.length === 1;
+    return [name, isSwitch ? { ...tensor, data: Uint8Array.of(tensor.data[0] ? 0 : 1) } : tensor] as const;
+  });
+  return Object.fromEntries(flipped);
 }
 
 function isSound(

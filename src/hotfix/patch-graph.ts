@@ -43,7 +43,7 @@ export function patchGraph(
   const own = context.sites.filter((site) => site.graph === graph);
   const states = new Map(before);
   // Node order is execution order: sites count at the first node that reads their map.
-  for (const node of [...graph.node]) {
+  for (const node of graph.node) {
     for (const site of own) if (site.mapReaders[0]?.node === node) patchSite(e, site, context, states);
     if (node.opType === "If") patchIf(e, node, context, states);
   }
