@@ -115,16 +115,7 @@ async function check(name: string, manifest: Manifest): Promise<string> {
 async function verifyFixture(name: string, model: string, manifest: Manifest): Promise<string> {
   const [maps, outputs] = [join(scratch, `${name}.maps`), join(scratch, `${name}.outputs`)];
   const inputs = join(folder, name, "inputs.safetensors");
-  const run = await cli<Verified>([
-    "verify",
-    model,
-    "--inputs",
-    inputs,
-    "--maps",
-    maps,
-    "--outputs",
-    outputs,
-  ]);
+  const run = await cli(["verify", model, "--inputs", inputs, "--maps", maps, "--outputs", outputs]);
   if (typeof run.document === "string") return `verify: ${run.document}`;
   const result = run.document as Verified;
   if (result.error) return `verify: ${result.error}`;
