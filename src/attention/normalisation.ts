@@ -1,7 +1,6 @@
 /** Finds the nodes that turn scores into weights which sum to one along an axis. */
 import { operatorOf } from "../onnx/contraction.ts";
-import { axesArgument } from "../onnx/axes/layout-rules.ts";
-import { fromFront } from "../onnx/axes/rule.ts";
+import { axesArgument, fromFront } from "../onnx/axes/rule.ts";
 import { intAttribute, type NodeProto } from "../onnx/model.ts";
 import { nodeLabel } from "../onnx/walk.ts";
 import type { Scope } from "./scope.ts";

@@ -2,8 +2,14 @@
 import { contractionOf, operatorOf } from "../contraction.ts";
 import { intAttribute, intsAttribute, stringAttribute } from "../model.ts";
 import { axisSize, type Axis } from "./atom.ts";
-import { axesArgument } from "./layout-rules.ts";
-import { axisAttribute, broadcastAxes, freshAxis, type Rule, type RuleContext } from "./rule.ts";
+import {
+  axesArgument,
+  axisAttribute,
+  broadcastAxes,
+  freshAxis,
+  type Rule,
+  type RuleContext,
+} from "./rule.ts";
 
 /** Axes of a product of two tensors; undefined when the node is none. */
 export function contractionRule(c: RuleContext): readonly (readonly Axis[] | null)[] | undefined {

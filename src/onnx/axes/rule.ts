@@ -1,8 +1,8 @@
 /** What a rule may know about the node whose result axes it tells. */
 import type { NodeProto } from "../model.ts";
-import { intAttribute } from "../model.ts";
+import { intAttribute, intsAttribute } from "../model.ts";
 import type { AtomTable, Axis } from "./atom.ts";
-import type { IntTensor } from "./size.ts";
+import { plainItems, type IntTensor } from "./size.ts";
 
 /** Where the values of a tensor come from: constants only, sizes only, or the content of an input. */
 export const origins = { constant: 0, sizes: 1, data: 2 } as const;
@@ -66,4 +66,13 @@ export function broadcastAxes(
     );
     return candidates[0]?.axis ?? [];
   });
+}
+
+/** Axes given as an input (newer opsets) or as an attribute; null when unknown, undefined when absent. */
+export function axesArgument(c: RuleContext, input: number, rank: number): number[] | null | undefined {
+  const attribute = intsAttribute(c.node, "axes");
+  if (!attribute && (c.node.input[input] ?? "") === "") return undefined;
+  const axes = attribute ?? plainItems(c.ints(input));
+  const front = axes?.map((axis) => fromFront(axis, rank));
+  return front?.every((axis) => axis !== null) ? front : null;
 }
