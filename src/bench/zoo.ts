@@ -141,26 +141,27 @@ async function verifyFixture(name: string, model: string, manifest: Manifest): P
     const actual = found.get(`site${site}`);
     worstMap = Math.max(worstMap, expected && actual ? distance(actual, expected).absolute : Infinity);
   });
-  if (worstMap > tolerance) faults.push(`maps differ by ${worstMap.toExponential(1)}`);
+  // The truth of a fused and quantised operator is the map of the float model: near, not equal.
+  const ofFloatModel = manifest.sites.some(({ form }) => form === "QAttention");
+  if (worstMap > (ofFloatModel ? 0.1 : tolerance)) faults.push(`maps differ by ${worstMap.toExponential(1)}`);
   const figures = `${manifest.sites.length} sites, outputs ${worst.toExponential(1)}, maps ${worstMap.toExponential(1)}, row sums ${result.row_sums.max_deviation.toExponential(1)}`;
   return faults.length === 0 ? `ok, ${figures}` : `${faults.join("; ")} (${figures})`;
 }
 
-/** Largest absolute difference, and largest of the smaller of absolute and relative difference. */
+/** Largest absolute difference, and that or its share of the largest expected number, whichever is smaller. */
 function distance(actual: Tensor, expected: Tensor): { absolute: number; either: number } {
   if (actual.shape.join() !== expected.shape.join()) return { absolute: Infinity, either: Infinity };
   const numbersOf = (tensor: Tensor): ArrayLike<number> =>
     tensor.data instanceof BigInt64Array ? Float64Array.from(tensor.data, Number) : floatValues(tensor);
   const [a, b] = [numbersOf(actual), numbersOf(expected)];
-  let [absolute, either] = [0, 0];
+  let [absolute, largest] = [0, 0];
   for (let i = 0; i < b.length; i++) {
     const [x, y] = [a[i] as number, b[i] as number];
+    if (Number.isFinite(y)) largest = Math.max(largest, Math.abs(y));
     if (x === y || (Number.isNaN(x) && Number.isNaN(y))) continue;
-    const gap = Number.isNaN(x) || Number.isNaN(y) ? Infinity : Math.abs(x - y);
-    absolute = Math.max(absolute, gap);
-    either = Math.max(either, y === 0 ? gap : Math.min(gap, gap / Math.abs(y)));
+    absolute = Math.max(absolute, Number.isNaN(x) || Number.isNaN(y) ? Infinity : Math.abs(x - y));
   }
-  return { absolute, either };
+  return { absolute, either: largest === 0 ? absolute : Math.min(absolute, absolute / largest) };
 }
 
 function read(path: string): ReadonlyMap<string, Tensor> {
