@@ -13,6 +13,7 @@ export class Scope {
   readonly index: GraphIndex;
   readonly axes: GraphAxes;
   readonly types: ElementTypes;
+  readonly #dataProducts = new Map<NodeProto, boolean>();
 
   constructor(graph: GraphProto, opset: number, outer: Scope | null = null) {
     this.graph = graph;
@@ -43,8 +44,12 @@ export class Scope {
 
   /** Whether the node multiplies two tensors that both depend on the model's inputs. */
   isDataProduct(node: NodeProto): boolean {
+    const known = this.#dataProducts.get(node);
+    if (known !== undefined) return known;
     const product = this.contraction(node);
-    if (!product) return false;
-    return [product.left, product.right].every(({ input }) => this.isData(node.input[input] ?? ""));
+    const sides = product ? [product.left, product.right] : [];
+    const result = sides.length > 0 && sides.every(({ input }) => this.isData(node.input[input] ?? ""));
+    this.#dataProducts.set(node, result);
+    return result;
   }
 }
