@@ -63,7 +63,9 @@ export function opCase(shape: OpCaseShape, options: { sites?: number; flagShare?
       );
       const total = exp.reduce((sum, x) => sum + x, 0);
       // Denormal numbers are visible in double precision and may be zero in the runtime: they decide nothing here.
-      exp.forEach((x, j) => (map[(b * heads * queries + row) * keys + j] = x / total < 1e-30 ? 0 : x / total));
+      exp.forEach(
+        (x, j) => (map[(b * heads * queries + row) * keys + j] = x / total < 1e-30 ? 0 : x / total),
+      );
     }
   }
   const list = (n: number, scale = 1): Float32Array =>
