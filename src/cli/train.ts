@@ -118,6 +118,7 @@ ${table([
     `${held.features}, kernel ${held.kernel}, sites ${held.sites.join(", ")}, reference ${held.reference}`,
   ],
   ["failing: answer changed", rateText(held.repaired)],
+  ["  with random columns", rateText(report.control.repaired)],
   ["failing: right answer", rateText(held.robust_accuracy)],
   ["clean: flagged", rateText(held.flag_rate)],
   ["clean: answer changed", rateText(held.altered)],

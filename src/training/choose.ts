@@ -6,6 +6,7 @@
 import { judge, meanGateDistance, validate, type HeldOut, type Validation } from "./cross-validate.ts";
 import type { Candidate } from "./candidate.ts";
 import type { ReferenceKind } from "./detector-tensors.ts";
+import { Random } from "./random.ts";
 import type { Repairs } from "./repairs.ts";
 import type { TrainingData } from "./training-data.ts";
 
@@ -23,6 +24,8 @@ export interface Choice {
   /** With the sites that the chosen detector needs. */
   readonly data: TrainingData;
   readonly chosen: Tried;
+  /** Held-out counts with random columns repaired in place of the flagged ones. */
+  readonly control: HeldOut;
   /** How far the gate of each site is raised above its conformal place, on the logit. */
   readonly gateRaise: readonly number[];
   /** Everything that was tried, in order. */
@@ -120,7 +123,12 @@ export async function chooseDetector(
   const headroom = tolerated / 2;
   chosen = headroom === 0 ? chosen : await judged({ ...chosen, headroom });
   const distance = meanGateDistance(data, validations.get(chosen.candidate) as Validation, options.alpha);
-  return { data, chosen, gateRaise: distance.map((logit) => logit * headroom), tried };
+  const control = await judge(data, validations.get(chosen.candidate) as Validation, repairs, {
+    alpha: options.alpha,
+    ...chosen,
+    control: new Random(options.seed, "control"),
+  });
+  return { data, chosen, control, gateRaise: distance.map((logit) => logit * headroom), tried };
 }
 
 /**

@@ -5,11 +5,12 @@
 import { columnThreshold, gateRank, gateThresholds } from "./calibrate.ts";
 import { fitCandidate, judgedScores, scoreFitted, type Candidate } from "./candidate.ts";
 import type { ReferenceKind } from "./detector-tensors.ts";
-import { flaggedOver } from "./flags.ts";
+import { flaggedOver, judgedKeys } from "./flags.ts";
 import { usableLabels } from "./labels.ts";
 import { median } from "./median.ts";
+import type { Random } from "./random.ts";
 import type { Repair, Repairs } from "./repairs.ts";
-import type { SampleScores, TrainingData } from "./training-data.ts";
+import { siteColumns, type SampleScores, type TrainingData } from "./training-data.ts";
 
 /** Held-out counts over all folds. */
 export interface HeldOut {
@@ -45,6 +46,8 @@ export interface JudgeOptions {
   /** How far the gate moves from its conformal place towards the median failing sample, 0 to 1. */
   readonly headroom: number;
   readonly reference: ReferenceKind;
+  /** Repairs equally many other columns instead of the flagged ones: what changing anything at all would do. */
+  readonly control?: Random;
 }
 
 /** @param foldOf fold of every sample */
@@ -86,10 +89,13 @@ export async function judge(
       const raised = gate + options.headroom * distance;
       return { gate: raised, column: Math.min(raised, columnThreshold(scores, options.columnShare)) };
     });
-    const repair = (sample: number): Repair => ({
-      sample,
-      columns: flaggedOver(data, candidate.sites, thresholds, fold.scores, sample),
-    });
+    const repair = (sample: number): Repair => {
+      const flagged = flaggedOver(data, candidate.sites, thresholds, fold.scores, sample);
+      return {
+        sample,
+        columns: options.control ? others(data, candidate, sample, flagged, options.control) : flagged,
+      };
+    };
     failing.push(...fold.failing.map(repair));
     clean.push(...fold.clean.map(repair));
   }
@@ -103,6 +109,22 @@ export async function judge(
     flagged: clean.filter(({ columns }) => columns.length > 0).length,
     altered: clean.filter(({ sample }, i) => ofClean[i] !== data.answers[sample]).length,
   };
+}
+
+/** As many random columns as are flagged, none of them flagged; fewer when there are not enough. */
+function others(
+  data: TrainingData,
+  { sites }: Candidate,
+  sample: number,
+  flagged: readonly number[],
+  random: Random,
+): number[] {
+  const own = siteColumns(data, sites[0] as number).samples[sample];
+  const free = own ? judgedKeys(own, data.layout.firstKey).filter((key) => !flagged.includes(key)) : [];
+  return random
+    .shuffled(free)
+    .slice(0, flagged.length)
+    .sort((a, b) => a - b);
 }
 
 /** Per site, how far the median failing sample lies above the conformal gate, averaged over the folds. */

@@ -1,6 +1,6 @@
 /** The report of a training run as it is kept in the bundle: plain JSON, no times, no names of machines or files. */
 import type { Choice, Tried } from "./choose.ts";
-import type { Verdict } from "./decide.ts";
+import { explainedShare, type Verdict } from "./decide.ts";
 import type { Evaluation } from "./evaluate.ts";
 import type { Calibration } from "./final-fit.ts";
 import { wilson, type Rate } from "./wilson.ts";
@@ -8,9 +8,13 @@ import { wilson, type Rate } from "./wilson.ts";
 export interface TrainingReport {
   readonly [key: string]: unknown;
   readonly verdict: Verdict;
+  /** Share of held-out failing samples that the flagged columns explain. */
+  readonly explained: number;
   readonly localization: LocalizationReport;
   /** Two-fold cross-validation of the chosen setting: samples that the detector judged without having seen them. */
   readonly held_out: HeldOutReport;
+  /** The same with random columns repaired in place of the flagged ones. */
+  readonly control: { readonly repaired: Rate; readonly robust_accuracy: Rate };
   readonly calibration: {
     readonly n: number;
     readonly wished_false_flag_rate: number;
@@ -87,8 +91,13 @@ export function trainingReport(parts: {
   const n = calibration.samples;
   return {
     verdict: parts.verdict,
+    explained: explainedShare(choice.chosen.heldOut, choice.control),
     localization: parts.localization,
     held_out: heldOutReport(choice.chosen),
+    control: {
+      repaired: wilson(choice.control.repaired, choice.control.failing),
+      robust_accuracy: wilson(choice.control.correct, choice.control.failing),
+    },
     calibration: {
       n,
       wished_false_flag_rate: parts.alpha,

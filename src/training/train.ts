@@ -9,10 +9,10 @@ import { AtPatchError } from "../shared/errors.ts";
 import type { TapKind } from "../shared/patched-model.ts";
 import type { Task } from "../tasks/task.ts";
 import { neededForGate } from "./calibrate.ts";
-import { chooseDetector, shareOf, type Choice } from "./choose.ts";
+import { chooseDetector, type Choice } from "./choose.ts";
 import { collect, collectTaps } from "./collect.ts";
 import type { DebugSample } from "./debug-set.ts";
-import { decide, verdictBounds } from "./decide.ts";
+import { decide, explainedShare, verdictBounds } from "./decide.ts";
 import { detectorTensors, type DetectorParts, type ReferenceKind } from "./detector-tensors.ts";
 import { evaluate, type Evaluation } from "./evaluate.ts";
 import { fitCandidate } from "./candidate.ts";
@@ -101,7 +101,7 @@ async function fromGathered(
     { alpha, seed, progress: (what) => progress(`choosing: ${what}`, 0, 0) },
   );
   const { data, chosen } = choice;
-  const verdict = decide(shareOf(chosen.heldOut, "repaired"));
+  const verdict = decide(explainedShare(chosen.heldOut, choice.control));
   if (verdict === "ordinary errors")
     throw refusal(choice, "these failures look like ordinary errors, not like a trigger");
   if (verdict === "partly" && options.acceptPartial !== true) {
@@ -245,12 +245,14 @@ function checkGathered({ data, localization }: Gathered): void {
   }
 }
 
-function refusal({ chosen: { heldOut } }: Choice, what: string): AtPatchError {
-  const share = `${heldOut.repaired} of ${heldOut.failing} (${percentText(heldOut.repaired / Math.max(1, heldOut.failing))})`;
-  const bounds = `below ${percentText(verdictBounds.refuse)} nothing is shipped, up to ${percentText(verdictBounds.partly)} only when partial explanation is accepted`;
+function refusal({ chosen: { heldOut }, control }: Choice, what: string): AtPatchError {
+  const of = (count: number): string => `${count} of ${heldOut.failing}`;
   return new AtPatchError(
     "ATPATCH_TRAINING",
-    `${what}: a detector trained on one half of them repairs ${share} of the other half; ${bounds}`,
+    `${what}: a detector fitted on one half of them changes the answer of ${of(heldOut.repaired)} held-out failing samples, ` +
+      `${heldOut.correct} of them to the right one; random columns change ${control.repaired}. That explains ` +
+      `${percentText(explainedShare(heldOut, control))}: below ${percentText(verdictBounds.refuse)} nothing is shipped, ` +
+      `up to ${percentText(verdictBounds.partly)} only when a partial explanation is accepted`,
   );
 }
 
