@@ -19,8 +19,9 @@ export function neededForGate(alpha: number): number {
 }
 
 /**
- * One gate per site so that fewer than `rank` of the n samples are flagged at any of the sites. Every site gives up the
- * same rank; with one site that is the conformal rule, with more the sites share it.
+ * One gate per site, each just above the r-th highest score of its site. With one site r is the rank of the conformal
+ * rule; more sites share it: r is the largest number for which the r highest samples of all sites are no more than `rank`
+ * samples together (but at least 1).
  * @param sites per site the scores of the same n samples
  * @param rank from 1 to n
  */
@@ -30,11 +31,11 @@ export function gateThresholds(sites: readonly CandidateScores[], rank: number):
   );
   const sorted = maxima.map((values) => values.toSorted((a, b) => b - a));
   const samples = maxima[0]?.map((_, i) => i) ?? [];
-  const flagged = (r: number): number =>
-    samples.filter((i) => maxima.some((values, s) => (values[i] as number) > (sorted[s]?.[r - 1] as number)))
+  const highest = (r: number): number =>
+    samples.filter((i) => maxima.some((values, s) => (values[i] as number) >= (sorted[s]?.[r - 1] as number)))
       .length;
   let r = rank;
-  while (r > 1 && flagged(r) >= rank) r -= 1;
+  while (r > 1 && highest(r) > rank) r -= 1;
   return sorted.map((values) => justAbove(values[r - 1] as number, values[r - 2] ?? Infinity));
 }
 

@@ -1,0 +1,41 @@
+import { describe, expect, it } from "vitest";
+import { best, type Tried } from "./choose.ts";
+import { decide, explainedShare } from "./decide.ts";
+
+const counts = (repaired: number, correct: number, altered: number) => ({
+  failing: 100,
+  repaired,
+  correct,
+  clean: 400,
+  flagged: 8,
+  altered,
+});
+const tried = (name: 1 | 3, repaired: number, correct: number, altered: number): Tried => ({
+  candidate: { sites: [0], kernel: name, features: "value", selfTraining: false },
+  reference: "benign",
+  columnShare: 0.99,
+  headroom: 0,
+  heldOut: counts(repaired, correct, altered),
+});
+
+describe("best", () => {
+  it("goes by repaired failures, then right answers, then altered clean predictions, then order", () => {
+    const of = (...entries: Tried[]): number => entries.indexOf(best(entries));
+    expect(of(tried(1, 90, 90, 0), tried(3, 99, 50, 9))).toBe(1);
+    expect(of(tried(1, 99, 80, 0), tried(3, 100, 90, 9))).toBe(1);
+    expect(of(tried(1, 99, 88, 4), tried(3, 100, 90, 2))).toBe(1);
+    expect(of(tried(1, 99, 88, 2), tried(3, 100, 90, 1))).toBe(0);
+  });
+});
+
+describe("decide", () => {
+  it("refuses ordinary errors, asks for partial explanations, goes on with triggers", () => {
+    const share = (repaired: number, correct: number, random: number): number =>
+      explainedShare(counts(repaired, correct, 0), counts(random, random, 0));
+    expect(share(100, 90, 0)).toBeCloseTo(0.95);
+    expect(share(19, 7, 3)).toBeCloseTo(0.1);
+    expect(share(2, 2, 5)).toBe(0);
+    expect(["ordinary errors", "partly", "partly", "trigger"]).toEqual([0.14, 0.15, 0.5, 0.51].map(decide));
+    expect(explainedShare({ ...counts(0, 0, 0), failing: 0 }, counts(0, 0, 0))).toBe(0);
+  });
+});
