@@ -1,6 +1,6 @@
 /** The composition root of one model: which implementations stand behind a served model. */
 import { readFile } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { dirname } from "node:path";
 import { parseBundle } from "./detector/bundle.ts";
 import { FileStore } from "./detector/file-store.ts";
 import { neutralTensors } from "./detector/neutral.ts";
@@ -9,22 +9,25 @@ import { DetectorRegistry } from "./detector/registry.ts";
 import { importShipped } from "./detector/shipped.ts";
 import type { DetectorStore } from "./detector/store.ts";
 import type { EngineObserver, InferenceEngine } from "./engine/engine.ts";
-import { createOrtEngine } from "./engine/ort-engine.ts";
-import { instrument, type ModelFile } from "./hotfix/instrument.ts";
+import { createOrtEngine, type OrtEngineOptions } from "./engine/ort-engine.ts";
+import { instrument } from "./hotfix/instrument.ts";
 import type { Metrics } from "./metrics/metrics.ts";
 import { ModelCounters } from "./service/counters.ts";
 import { Explainer, explainTaps } from "./service/explainer.ts";
 import type { ServedModel } from "./service/models.ts";
 import { selfTest } from "./service/self-test.ts";
 import type { Settings } from "./settings.ts";
+import type { ModelFile } from "./shared/model-file.ts";
 import type { PatchedModel } from "./shared/patched-model.ts";
 import { checkExternalData } from "./tasks/external-data.ts";
 import { createTask, type TaskModel } from "./tasks/create-task.ts";
+import { readModelFile } from "./tasks/model-file.ts";
 import { readModelFolder, type ModelFolder } from "./tasks/model-folder.ts";
 import type { Task } from "./tasks/task.ts";
 
 /** Settings of one model's engine. */
-export type EngineSettings = Pick<Settings, "workers" | "threads" | "queue" | "deadlineMs" | "recheck">;
+export type EngineSettings = Pick<Settings, "workers" | "threads" | "queue" | "deadlineMs" | "recheck"> &
+  Pick<OrtEngineOptions, "execution">;
 
 /**
  * Starts the engine of a patched model.
@@ -130,7 +133,7 @@ export async function loadServedModel(
     {
       name: folder.name,
       version: folder.version,
-      file: async () => ({ bytes: await readFile(absolute), name: basename(absolute) }),
+      file: () => readModelFile(absolute),
       folder: dirname(absolute),
       task: (model) => createTask(folder, model),
       store: () => FileStore.open({ root: settings.state, model: folder.name }),

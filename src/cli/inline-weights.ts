@@ -1,12 +1,12 @@
 /** Brings the weights of a model that lie in files beside it into the model file itself. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { ModelFile } from "../hotfix/instrument.ts";
 import { decodeModel, encodeModel } from "../onnx/codec.ts";
 import { constantTensors, externalTensors } from "../onnx/external-files.ts";
 import { TensorProto_DataLocation as DataLocation } from "../onnx/generated/onnx_pb.ts";
 import { externalReference, isExternal } from "../onnx/tensor-data.ts";
 import { AtPatchError } from "../shared/errors.ts";
+import type { ModelFile } from "../shared/model-file.ts";
 import type { OpenedModel } from "./opened-model.ts";
 
 /** A protobuf message, and with it a model in one file, has at most this many bytes. */

@@ -1,15 +1,20 @@
 /** A model as the verbs use it: its folder, its file, engines over it and its task. */
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { basename, dirname } from "node:path";
+import { dirname } from "node:path";
 import { openEngine } from "../compose-model.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
-import { instrument, type ModelFile } from "../hotfix/instrument.ts";
+import { instrument } from "../hotfix/instrument.ts";
 import { AtPatchError } from "../shared/errors.ts";
+import type { ModelFile } from "../shared/model-file.ts";
 import type { TapKind } from "../shared/patched-model.ts";
 import { createTask } from "../tasks/create-task.ts";
+import { readModelFile } from "../tasks/model-file.ts";
 import { readModelFolder, type ModelFolder } from "../tasks/model-folder.ts";
 import type { Task } from "../tasks/task.ts";
+
+/** Graph optimisation level of the runtime. */
+export type GraphOptimization = "disabled" | "all";
 
 export interface OpenedModel {
   readonly folder: ModelFolder;
@@ -31,7 +36,7 @@ export async function openModel(path: string): Promise<OpenedModel> {
   const { absolute } = folder.model;
   return {
     folder,
-    file: { bytes: await readFile(absolute), name: basename(absolute) },
+    file: await readModelFile(absolute),
     path: absolute,
     directory: dirname(absolute),
   };
@@ -40,15 +45,20 @@ export async function openModel(path: string): Promise<OpenedModel> {
 /** An engine for work in batches: one worker a core, one thread each, no deadline that matters. */
 export async function openBatchEngine(
   model: OpenedModel,
-  options: { readonly taps?: readonly TapKind[]; readonly recheck?: boolean } = {},
+  options: {
+    readonly taps?: readonly TapKind[];
+    readonly workers?: number;
+    readonly optimization?: GraphOptimization;
+  } = {},
 ): Promise<InferenceEngine> {
   const patched = instrument(model.file, { taps: options.taps ?? [] });
   return openEngine(patched, model.directory, {
-    workers: Math.min(4, availableParallelism()),
+    workers: options.workers ?? Math.min(4, availableParallelism()),
     threads: 1,
     queue: 256,
     deadlineMs: 3_600_000,
-    recheck: options.recheck ?? true,
+    recheck: true,
+    ...(options.optimization && { execution: { graphOptimization: options.optimization } }),
   });
 }
 

@@ -6,6 +6,7 @@ import { AtPatchError, messageOf } from "../shared/errors.ts";
 import { floatValues } from "../shared/float-bits.ts";
 import { hotfixNames, modeCodes, type Mode } from "../shared/patched-model.ts";
 import type { Tensor } from "../shared/tensor.ts";
+import type { GraphOptimization } from "./opened-model.ts";
 
 export type Tensors = Readonly<Record<string, Tensor>>;
 
@@ -17,10 +18,14 @@ export interface Difference {
 }
 
 /** Answers of the untouched model to several batches. @throws AtPatchError ATPATCH_UNPROCESSABLE when the runtime refuses them */
-export async function runOriginal(path: string, batches: readonly Tensors[]): Promise<Tensors[]> {
+export async function runOriginal(
+  path: string,
+  batches: readonly Tensors[],
+  optimization: GraphOptimization,
+): Promise<Tensors[]> {
   const session = await InferenceSession.create(path, {
     intraOpNumThreads: 1,
-    graphOptimizationLevel: "all",
+    graphOptimizationLevel: optimization,
   });
   try {
     const answers: Tensors[] = [];

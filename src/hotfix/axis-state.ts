@@ -30,12 +30,12 @@ export function emitInitialState(
   const rows = e.dim(map, 0);
   const rowMode = windows ? emitRepeatedMode(e, mode, samples, rows) : mode;
 
-  const observed = e.unsqueeze(e.op("Greater", [mode, e.cast(e.int(0), DataType.INT32)]), [1]);
+  const observed = e.unsqueeze(e.op("Greater", [mode, e.int32(0)]), [1]);
   const forced = e.cast(e.op("And", [force, observed]), DataType.INT32);
   const perSample = windows ? e.op("Mul", [keys, e.op("Div", [rows, samples])]) : keys;
   const expanded = e.op("Expand", [forced, e.op("Concat", [samples, perSample], { axis: 0 })]);
   const perRow = windows ? e.op("Reshape", [expanded, e.op("Concat", [rows, keys], { axis: 0 })]) : expanded;
-  const flags = e.op("Mul", [perRow, e.cast(e.int(site + 1), DataType.INT32)]);
+  const flags = e.op("Mul", [perRow, e.int32(site + 1)]);
   const scores = e.op("Mul", [e.toFloat(perRow), e.float(0)]);
   return { axis, mode: rowMode, carried: { flags, scores, repair: emitRepair(e, flags, rowMode) } };
 }

@@ -50,7 +50,7 @@ export function emitDetection(
   const logits = emitNetwork(e, features.attention, features.value, features.visible, inputs.slot, detector);
 
   const thresholds = e.gather(detector.thresholds, inputs.slot); // [2]
-  const observed = e.unsqueeze(e.op("Greater", [inputs.mode, e.cast(e.int(0), DataType.INT32)]), [1]); // [B,1]
+  const observed = e.unsqueeze(e.op("Greater", [inputs.mode, e.int32(0)]), [1]); // [B,1]
   const reachable = e.op("And", [
     e.cast(e.squeeze(features.visible, [1]), DataType.BOOL),
     e.squeeze(e.atLeast(features.position, emitSetting(e, detector, "firstKey")), [1]),
@@ -135,7 +135,7 @@ function emitFlags(
   carried: Carried,
   found: { logits: string; candidate: string; opening: string; visible: string },
 ): Carried {
-  const zero = e.cast(e.int(0), DataType.INT32);
+  const zero = e.int32(0);
   const unflagged = e.op("Equal", [carried.flags, zero]);
   const gated = e.op("And", [found.candidate, e.any(found.opening, [1])]);
   const wanted = e.op("And", [gated, unflagged]);
@@ -166,7 +166,7 @@ function emitRanks(e: Emitter, candidate: string, logits: string): string {
 
 /** Whether some sample in enforce mode has a flagged column. */
 export function emitRepair(e: Emitter, flags: string, mode: string): string {
-  const enforced = e.unsqueeze(e.op("Greater", [mode, e.cast(e.int(1), DataType.INT32)]), [1]);
-  const flagged = e.op("Greater", [flags, e.cast(e.int(0), DataType.INT32)]);
+  const enforced = e.unsqueeze(e.op("Greater", [mode, e.int32(1)]), [1]);
+  const flagged = e.op("Greater", [flags, e.int32(0)]);
   return e.any(e.op("And", [flagged, enforced]));
 }

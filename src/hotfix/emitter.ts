@@ -7,11 +7,13 @@ import { GraphProtoSchema, ValueInfoProtoSchema } from "../onnx/generated/onnx_p
 import {
   DataType,
   floatTensor,
+  int32Tensor,
   int64Tensor,
   node,
   type AttributeValue,
   type GraphProto,
   type NodeProto,
+  type TensorProto,
 } from "../onnx/model.ts";
 
 /** Smallest ai.onnx opset whose operators the hot-fix can be written in. */
@@ -19,22 +21,32 @@ export const minimumOpset = 11;
 
 type Reduction = "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin";
 
+/** What an emitter shares with those of its branches. */
+interface Shared {
+  next: number;
+  /** Names of the constants made so far, by value. */
+  readonly constants: Map<string, string>;
+  /** Constants stand in the outermost graph, which every branch can read: one node for each value. */
+  readonly outermost: NodeProto[];
+}
+
 /** Collects nodes under unique names that start with `prefix`. */
 export class Emitter {
   readonly opset: number;
-  readonly nodes: NodeProto[] = [];
+  readonly nodes: NodeProto[];
   readonly #prefix: string;
-  readonly #counter: { next: number };
+  readonly #shared: Shared;
 
-  constructor(opset: number, prefix: string, counter = { next: 0 }) {
+  constructor(opset: number, prefix: string, shared?: Shared) {
     this.opset = opset;
     this.#prefix = prefix;
-    this.#counter = counter;
+    this.nodes = [];
+    this.#shared = shared ?? { next: 0, constants: new Map(), outermost: this.nodes };
   }
 
   /** A tensor name nobody else uses. */
   fresh(hint: string): string {
-    return `${this.#prefix}${hint}_${this.#counter.next++}`;
+    return `${this.#prefix}${hint}_${this.#shared.next++}`;
   }
 
   /** Adds a node with one output and returns the output's name. `output` fixes that name. */
@@ -61,18 +73,34 @@ export class Emitter {
 
   /** A float constant; scalar when one number is given. */
   float(value: number | readonly number[]): string {
-    const values = typeof value === "number" ? [value] : value;
-    return this.op("Constant", [], {
-      value: floatTensor("", typeof value === "number" ? [] : [values.length], values),
-    });
+    return this.#constant("float", value, floatTensor);
   }
 
   /** An int64 constant; scalar when one number is given. */
   int(value: number | readonly number[]): string {
-    const values = typeof value === "number" ? [value] : value;
-    return this.op("Constant", [], {
-      value: int64Tensor("", typeof value === "number" ? [] : [values.length], values),
-    });
+    return this.#constant("int", value, int64Tensor);
+  }
+
+  /** An int32 constant; scalar when one number is given. */
+  int32(value: number | readonly number[]): string {
+    return this.#constant("int32", value, int32Tensor);
+  }
+
+  #constant(
+    kind: string,
+    value: number | readonly number[],
+    make: (name: string, dims: readonly number[], values: readonly number[]) => TensorProto,
+  ): string {
+    const key = `${kind}:${JSON.stringify(value)}`;
+    const known = this.#shared.constants.get(key);
+    if (known !== undefined) return known;
+    const [dims, values] = typeof value === "number" ? [[], [value]] : [[value.length], value];
+    const output = this.fresh("Constant");
+    this.#shared.outermost.push(
+      node("Constant", [], [output], { value: make("", dims, values) }, { name: `${output}/node` }),
+    );
+    this.#shared.constants.set(key, output);
+    return output;
   }
 
   cast(x: string, to: DataType): string {
@@ -137,7 +165,7 @@ export class Emitter {
 
   /** An emitter for a subgraph that shares this one's names. */
   branch(): Emitter {
-    return new Emitter(this.opset, this.#prefix, this.#counter);
+    return new Emitter(this.opset, this.#prefix, this.#shared);
   }
 
   /** Adds an `If` whose branches were written by {@link branch} emitters; both list outputs in the same order. */

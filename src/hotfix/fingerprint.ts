@@ -1,26 +1,32 @@
 /** What identifies a deployed model without reading all of its weights. */
 import { decodeModel, encodeModel } from "../onnx/codec.ts";
 import { decodeSkeleton, inlineLimit } from "../onnx/skeleton.ts";
+import { isExternal } from "../onnx/tensor-data.ts";
 import { sha256 } from "../shared/digest.ts";
+import { sampleBytes, type ModelFile } from "../shared/model-file.ts";
 
-/** Places sampled in each large constant, and bytes taken at each. */
-const samples = { places: 16, bytes: 64 } as const;
+/** The file goes by this name, so that renaming it changes nothing. */
+const anyName = "model";
 
 /**
  * "sha256-…" over the graph, its small constants and a sample of each large one. Two models of one architecture differ
  * in nearly every weight, so the sample tells them apart, and a large model costs no more than a small one. Constants in
- * external files enter by location and size only.
+ * other files enter by location and size only.
  */
-export function fingerprint(bytes: Uint8Array): string {
-  const parts: Uint8Array[] = [encodeModel(decodeSkeleton(bytes, "model"))];
-  for (const tensor of decodeModel(bytes).graph?.initializer ?? []) {
-    const data = tensor.rawData;
-    if (data.length < inlineLimit) continue;
-    const step = (data.length - samples.bytes) / (samples.places - 1);
-    for (let place = 0; place < samples.places; place++) {
-      const at = Math.floor(place * step);
-      parts.push(data.subarray(at, at + samples.bytes));
+export function fingerprint(file: ModelFile): string {
+  const model = decodeSkeleton(file.bytes, anyName);
+  for (const tensor of model.graph?.initializer ?? []) {
+    if (!isExternal(tensor)) continue;
+    for (const entry of tensor.externalData) {
+      if (entry.key === "location" && entry.value === file.name) entry.value = anyName;
     }
   }
-  return `sha256-${sha256(...parts)}`;
+  return `sha256-${sha256(encodeModel(model), ...(file.weightSample ?? sampleWeights(file.bytes)))}`;
+}
+
+function sampleWeights(bytes: Uint8Array): Uint8Array[] {
+  return (decodeModel(bytes).graph?.initializer ?? [])
+    .map(({ rawData }) => rawData)
+    .filter((data) => data.length >= inlineLimit)
+    .flatMap((data) => sampleBytes(data.length, (offset, length) => data.subarray(offset, offset + length)));
 }

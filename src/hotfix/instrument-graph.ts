@@ -45,11 +45,11 @@ export function instrumentGraph(
   }
   const e = new Emitter(opset, "atpatch/");
   const mode = defaults ? emitModePerSample(e, model) : hotfixNames.mode;
-  const observed = e.any(e.op("Greater", [mode, e.cast(e.int(0), DataType.INT32)]));
+  const observed = e.any(e.op("Greater", [mode, e.int32(0)]));
   const slot = e.op("Where", [observed, hotfixNames.detector("slot"), e.int(-1)]);
 
   const states = patchGraph(e, graph, { sites, taps, mode, slot }, new Map());
-  const reports = e.branch();
+  const reports = new Emitter(opset, "atpatch/report/");
   for (const state of states.values()) {
     const { axis } = state;
     emitReported(reports, state, mode, { flags: hotfixNames.flags(axis), scores: hotfixNames.scores(axis) });

@@ -7,18 +7,12 @@ import type { ModelProto } from "../onnx/model.ts";
 import { decodeSkeleton } from "../onnx/skeleton.ts";
 import { validateBytes, validateModel } from "../onnx/validate.ts";
 import { AtPatchError } from "../shared/errors.ts";
+import type { ModelFile } from "../shared/model-file.ts";
 import type { ExternalFile, PatchDescription, PatchedModel, TapKind } from "../shared/patched-model.ts";
 import type { DetectorDefaults } from "./defaults.ts";
 import { describeModel } from "./describe.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { instrumentGraph } from "./instrument-graph.ts";
-
-/** The model file as it lies on disk. */
-export interface ModelFile {
-  readonly bytes: Uint8Array;
-  /** Its name inside the model folder: large weights of the patched graph refer to it. */
-  readonly name: string;
-}
 
 export interface InstrumentOptions {
   /** Extra outputs of a `collect` build; none for serving. */
@@ -52,7 +46,7 @@ export function scanModel(file: ModelFile, options: { readonly weightsInside?: b
   return {
     model,
     scan,
-    description: describeModel(model, scan.sites, fingerprint(file.bytes)),
+    description: describeModel(model, scan.sites, fingerprint(file)),
     external: externalFiles(model),
   };
 }

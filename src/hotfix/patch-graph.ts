@@ -99,7 +99,7 @@ function patchIf(e: Emitter, node: NodeProto, context: PatchContext, states: Map
 
 /** State of an axis that the branch never meets: nothing flagged, [B, 1]. */
 function emitUntouched(e: Emitter, mode: string): { flags: string; scores: string; repair: string } {
-  const flags = e.op("Mul", [e.unsqueeze(mode, [1]), e.cast(e.int(0), DataType.INT32)]);
+  const flags = e.op("Mul", [e.unsqueeze(mode, [1]), e.int32(0)]);
   return { flags, scores: e.toFloat(flags), repair: e.cast(e.int(0), DataType.BOOL) };
 }
 

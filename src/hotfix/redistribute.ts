@@ -8,7 +8,6 @@
  *
  * Rows without a kept key stay as they are, and so does every sample without a flagged column, bit for bit.
  */
-import { DataType } from "../onnx/model.ts";
 import { fallbackWeight } from "./constants.ts";
 import { emitSetting, type DetectorNames } from "./detect.ts";
 import type { Emitter } from "./emitter.ts";
@@ -19,11 +18,8 @@ export function emitRedistribution(
   inputs: { map: string; value: string; mode: string; site: string; flags: string },
   detector: DetectorNames,
 ): { map: string; value: string } {
-  const enforced = e.unsqueeze(e.op("Greater", [inputs.mode, e.cast(e.int(1), DataType.INT32)]), [1]);
-  const isFlagged = e.op("And", [
-    e.op("Greater", [inputs.flags, e.cast(e.int(0), DataType.INT32)]),
-    enforced,
-  ]);
+  const enforced = e.unsqueeze(e.op("Greater", [inputs.mode, e.int32(1)]), [1]);
+  const isFlagged = e.op("And", [e.op("Greater", [inputs.flags, e.int32(0)]), enforced]);
   const flagged = e.unsqueeze(e.toFloat(isFlagged), [1, 2]); // [B,1,1,Tk]
   const kept = e.op("Sub", [e.float(1), flagged]);
 

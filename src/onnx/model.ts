@@ -137,6 +137,16 @@ export function int64Tensor(name: string, dims: readonly number[], values: reado
   });
 }
 
+/** An int32 initializer. */
+export function int32Tensor(name: string, dims: readonly number[], values: readonly number[]): TensorProto {
+  return create(TensorProtoSchema, {
+    name,
+    dims: dims.map(BigInt),
+    dataType: DataType.INT32,
+    rawData: new Uint8Array(Int32Array.from(values).buffer),
+  });
+}
+
 /** A graph input or output. A string dimension is symbolic; without `shape` the rank is left open. */
 export function valueInfo(
   name: string,

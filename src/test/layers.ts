@@ -21,7 +21,7 @@ export const layers: Readonly<Record<string, Layer>> = {
   hotfix: may(["shared", "onnx", "attention"]),
   detector: may(["shared"]),
   engine: may(["shared"]),
-  tasks: may(["shared"]),
+  tasks: may(["shared", "onnx/sparse-read.ts"]),
   metrics: may(["shared"], ["engine/engine.ts", "service/observer.ts"]),
   service: may(["shared", "detector/published.ts"], ["engine/engine.ts", "tasks/task.ts", "detector"]),
   http: may(["shared", "service", "metrics", "detector/policy.ts"], ["detector"]),
