@@ -24,25 +24,34 @@ export interface FitPart {
 /** Columns of the ring that score above this quantile of clean columns become positive in the second round. */
 const selfTrainingShare = 0.995;
 
+/** What the random numbers of a fit start from, and how long it takes. */
+export interface FitSettings {
+  readonly seed: number;
+  /** Optimisation steps. */
+  readonly steps: number;
+}
+
 /** @param stream names the random numbers of the fit: the same name gives the same detector */
 export function fitCandidate(
   data: TrainingData,
   candidate: Candidate,
   part: FitPart,
-  seed: number,
+  settings: FitSettings,
   stream: string,
 ): FittedSite[] {
-  const first = fitOnce(data, candidate, part, seed, `${stream}/first`);
+  const first = fitOnce(data, candidate, part, settings, `${stream}/first`);
   if (!candidate.selfTraining) return first;
   const failing = promoteRing(data, first, part);
-  return failing === null ? first : fitOnce(data, candidate, { ...part, failing }, seed, `${stream}/second`);
+  return failing === null
+    ? first
+    : fitOnce(data, candidate, { ...part, failing }, settings, `${stream}/second`);
 }
 
 function fitOnce(
   data: TrainingData,
   { sites, kernel, features }: Candidate,
   part: FitPart,
-  seed: number,
+  settings: FitSettings,
   stream: string,
 ): FittedSite[] {
   return sites.map((site) => {
@@ -51,7 +60,8 @@ function fitOnce(
       features,
       kernel,
       standardisation: standardisation(columns, part.clean),
-      random: new Random(seed, `fit/${stream}/${site}`),
+      steps: settings.steps,
+      random: new Random(settings.seed, `fit/${stream}/${site}`),
     });
   });
 }

@@ -4,7 +4,7 @@
  * kind, the column threshold and the gate, which need no further fit.
  */
 import { judge, meanGateDistance, validate, type HeldOut, type Validation } from "./cross-validate.ts";
-import type { Candidate } from "./candidate.ts";
+import type { Candidate, FitSettings } from "./candidate.ts";
 import type { ReferenceKind } from "./detector-tensors.ts";
 import { Random } from "./random.ts";
 import type { Repairs } from "./repairs.ts";
@@ -32,9 +32,8 @@ export interface Choice {
   readonly tried: readonly Tried[];
 }
 
-export interface ChooseOptions {
+export interface ChooseOptions extends FitSettings {
   readonly alpha: number;
-  readonly seed: number;
   /** Called before each step with what is tried. */
   readonly progress?: (what: string) => void;
 }
@@ -74,7 +73,7 @@ export async function chooseDetector(
   const validations = new Map<Candidate, Validation>();
   const judged = async (setting: Omit<Tried, "heldOut">): Promise<Tried> => {
     const validation =
-      validations.get(setting.candidate) ?? validate(data, setting.candidate, foldOf, options.seed);
+      validations.get(setting.candidate) ?? validate(data, setting.candidate, foldOf, options);
     validations.set(setting.candidate, validation);
     const entry = {
       ...setting,

@@ -3,7 +3,7 @@
  * samples of the other half and judged by what it does to them and to the failing samples there.
  */
 import { columnThreshold, gateRank, gateThresholds } from "./calibrate.ts";
-import { fitCandidate, judgedScores, scoreFitted, type Candidate } from "./candidate.ts";
+import { fitCandidate, judgedScores, scoreFitted, type Candidate, type FitSettings } from "./candidate.ts";
 import type { ReferenceKind } from "./detector-tensors.ts";
 import { flaggedOver, judgedKeys } from "./flags.ts";
 import { usableLabels } from "./labels.ts";
@@ -55,7 +55,7 @@ export function validate(
   data: TrainingData,
   candidate: Candidate,
   foldOf: Int32Array,
-  seed: number,
+  settings: FitSettings,
 ): Validation {
   const folds = [...new Set(foldOf)].sort((a, b) => a - b);
   return {
@@ -69,7 +69,7 @@ export function validate(
       };
       if (part.failing.length === 0) return [];
       const [failing, clean] = [data.failing.filter(inside), data.clean.filter(inside)];
-      const fitted = fitCandidate(data, candidate, part, seed, `fold${fold}`);
+      const fitted = fitCandidate(data, candidate, part, settings, `fold${fold}`);
       return [{ failing, clean, scores: scoreFitted(data, fitted, [...failing, ...clean]) }];
     }),
   };

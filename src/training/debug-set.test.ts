@@ -87,5 +87,9 @@ describe("readDebugSet", () => {
     await expect(read(lines(clean, failing), { limits: { ...debugSetLimits, samples: 1 } })).rejects.toThrow(
       /line 2: more than 1 samples/,
     );
+    const unended = long.trimEnd();
+    await expect(read(unended, { limits: { ...debugSetLimits, lineBytes: 10_000 } })).rejects.toThrow(
+      /line 1: has more than 10000/,
+    );
   });
 });

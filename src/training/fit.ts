@@ -24,7 +24,7 @@ export interface FitOptions {
   readonly kernel: 1 | 3;
   readonly standardisation: Standardisation;
   readonly random: Random;
-  readonly steps?: number;
+  readonly steps: number;
 }
 
 /** A trained detector of one site. Weights are float32 numbers, so that they score as the bundle will. */
@@ -33,10 +33,9 @@ export interface FittedSite extends WindowOptions {
   readonly network: Network;
 }
 
-/** Optimisation settings (reference/method: AdamW 3e-3, weight decay 1e-2, 400–500 steps). */
+/** Settings of the optimiser. */
 const rate = 3e-3;
 const weightDecay = 1e-2;
-const defaultSteps = 450;
 /** Columns of each class in a batch; each class has half the weight, negatives are many and get more draws. */
 const positivesPerBatch = 64;
 const negativesPerBatch = 192;
@@ -47,7 +46,7 @@ const windowsPerChunk = 256;
  * Needs at least one column of each class.
  */
 export function fitSite(columns: SiteColumns, labels: LabelledColumns, options: FitOptions): FittedSite {
-  const { features, kernel, standardisation, random, steps = defaultSteps } = options;
+  const { features, kernel, standardisation, random, steps } = options;
   const window: WindowOptions = { features, kernel, standardisation };
   const inputs = windowInputs(columns.width, window);
   const network = randomNetwork(inputs, random);

@@ -12,6 +12,11 @@ describe("windowRounds", () => {
     expect(new Set(rounds.flat().map(String)).size).toBe(149);
   });
 
+  it("leaves out squares with a column that may not be forced", () => {
+    const rounds = windowRounds({ kind: "grid", firstKey: 1, rows: 2, columns: 3 }, [1, 2, 4, 5, 6]);
+    expect(rounds).toEqual([[[1], [2], [4], [5], [6]], [[1, 2, 4, 5]]]);
+  });
+
   it("fits small and narrow grids", () => {
     const rounds = windowRounds({ kind: "grid", firstKey: 2, rows: 2, columns: 5 }, range(2, 12));
     expect(rounds.map((round) => round.length)).toEqual([10, 4]);

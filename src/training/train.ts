@@ -35,6 +35,8 @@ export interface TrainOptions {
   /** Share of clean predictions that may change. */
   readonly maxAltered: number;
   readonly seed: number;
+  /** Optimisation steps of each fit; 450 when absent. */
+  readonly steps?: number;
   /** Go on when only a part of the failures is explained by attention columns. */
   readonly acceptPartial?: boolean;
   /** What else the bundle's provenance says: tool version, digest of the debug set. */
@@ -53,6 +55,7 @@ export interface Trained {
 /** Base samples are dealt to this many folds for choosing; two leave most failing samples held out. */
 const folds = 2;
 const fewestFailing = 8;
+const defaultSteps = 450;
 
 /**
  * @param engine runs a model built with {@link trainingTaps}
@@ -85,7 +88,7 @@ async function fromGathered(
   options: TrainOptions,
   progress: TrainProgress,
 ): Promise<Trained> {
-  const { seed, falseFlagRate: alpha, maxAltered } = options;
+  const { seed, steps = defaultSteps, falseFlagRate: alpha, maxAltered } = options;
   const { samples } = runs.store;
   const { data: firstData, secondSite } = gathered;
   const repairs = new Repairs(runs, firstData.answers, (kind) => published.id(kind));
@@ -98,7 +101,7 @@ async function fromGathered(
     secondSite === null ? null : widen,
     repairs,
     stratifiedFolds(samples, folds, new Random(seed, "folds")),
-    { alpha, seed, progress: (what) => progress(`choosing: ${what}`, 0, 0) },
+    { alpha, seed, steps, progress: (what) => progress(`choosing: ${what}`, 0, 0) },
   );
   const { data, chosen } = choice;
   const verdict = decide(explainedShare(chosen.heldOut, choice.control));
@@ -110,7 +113,7 @@ async function fromGathered(
 
   progress("fitting", 0, 0);
   const split = finalSplit(data, seed);
-  const fitted = fitCandidate(data, chosen.candidate, split.fit, seed, "final");
+  const fitted = fitCandidate(data, chosen.candidate, split.fit, { seed, steps }, "final");
   const setting = {
     alpha,
     maxAltered,
