@@ -20,7 +20,7 @@ const options = new Command("swaps")
   .option(
     "--bundle <file>",
     "bundle to swap with a variant of itself",
-    "models/gtsrb-vit/detectors/checker.safetensors",
+    "models/gtsrb-vit/detectors/checker-stamp.safetensors",
   )
   .option("--image <file>", "picture to send", "models/gtsrb-vit/samples/stop-stamped.png")
   .option("--port <n>", "port of the server", Number, 18099)
