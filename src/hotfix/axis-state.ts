@@ -2,7 +2,7 @@
 import { hotfixNames } from "../shared/patched-model.ts";
 import { DataType } from "../onnx/model.ts";
 import { emitRepair, type Carried } from "./detect.ts";
-import type { Emitter } from "./emitter.ts";
+import type { Emitter } from "../onnx/emitter.ts";
 
 export interface AxisState {
   readonly axis: number;
@@ -33,8 +33,8 @@ export function emitInitialState(
   const observed = e.unsqueeze(e.op("Greater", [mode, e.int32(0)]), [1]);
   const forced = e.cast(e.op("And", [force, observed]), DataType.INT32);
   const perSample = windows ? e.op("Mul", [keys, e.op("Div", [rows, samples])]) : keys;
-  const expanded = e.op("Expand", [forced, e.op("Concat", [samples, perSample], { axis: 0 })]);
-  const perRow = windows ? e.op("Reshape", [expanded, e.op("Concat", [rows, keys], { axis: 0 })]) : expanded;
+  const expanded = e.op("Expand", [forced, e.concat([samples, perSample], 0)]);
+  const perRow = windows ? e.op("Reshape", [expanded, e.concat([rows, keys], 0)]) : expanded;
   const flags = e.op("Mul", [perRow, e.int32(site + 1)]);
   const scores = e.op("Mul", [e.toFloat(perRow), e.float(0)]);
   return { axis, mode: rowMode, carried: { flags, scores, repair: emitRepair(e, flags, rowMode) } };
@@ -47,7 +47,7 @@ export function emitReported(
   mode: string,
   outputs?: Partial<Carried>,
 ): Carried {
-  const shape = e.op("Concat", [e.dim(mode, 0), e.int([-1])], { axis: 0 });
+  const shape = e.concat([e.dim(mode, 0), e.int([-1])], 0);
   return {
     flags: e.op("Reshape", [state.carried.flags, shape], {}, outputs?.flags),
     scores: e.op("Reshape", [state.carried.scores, shape], {}, outputs?.scores),
@@ -58,6 +58,6 @@ export function emitReported(
 /** [B] → [B·nW], every sample's mode nW times. */
 function emitRepeatedMode(e: Emitter, mode: string, samples: string, rows: string): string {
   const windows = e.op("Div", [rows, samples]);
-  const spread = e.op("Expand", [e.unsqueeze(mode, [1]), e.op("Concat", [samples, windows], { axis: 0 })]);
-  return e.op("Reshape", [spread, e.int([-1])]);
+  const spread = e.op("Expand", [e.unsqueeze(mode, [1]), e.concat([samples, windows], 0)]);
+  return e.reshape(spread, [-1]);
 }

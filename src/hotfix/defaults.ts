@@ -9,7 +9,7 @@ import { requiredInputs } from "../onnx/tensor-info.ts";
 import { detectorTensorNames, type DetectorTensors } from "../shared/detector-tensors.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import { hotfixNames, modeCodes, type Mode } from "../shared/patched-model.ts";
-import type { Emitter } from "./emitter.ts";
+import type { Emitter } from "../onnx/emitter.ts";
 
 export interface DetectorDefaults {
   readonly detector: DetectorTensors;

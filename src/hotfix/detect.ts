@@ -10,7 +10,7 @@
 import { settingIndex, type DetectorTensorName } from "../shared/detector-tensors.ts";
 import { DataType } from "../onnx/model.ts";
 import { featureLimit, notACandidate } from "./constants.ts";
-import type { Emitter } from "./emitter.ts";
+import type { Emitter } from "../onnx/emitter.ts";
 import { emitFeatures } from "./features.ts";
 
 /** State that travels from site to site, as tensor names. */

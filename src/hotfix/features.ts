@@ -12,7 +12,7 @@
  */
 import { DataType } from "../onnx/model.ts";
 import { epsilon, tieFactor, zScoreFloor } from "./constants.ts";
-import type { Emitter } from "./emitter.ts";
+import type { Emitter } from "../onnx/emitter.ts";
 
 /** Tensor names of the features of one map. */
 export interface Features {

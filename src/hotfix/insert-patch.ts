@@ -5,7 +5,7 @@ import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
 import { int64Tensor } from "../onnx/model.ts";
 import type { AxisState } from "./axis-state.ts";
 import { list, type Carried } from "./detect.ts";
-import type { Emitter } from "./emitter.ts";
+import type { Emitter } from "../onnx/emitter.ts";
 import { toCanonical, type Canonical } from "./layout.ts";
 import { featureOperator, hotfixDomain, patchOperator } from "./op.ts";
 
@@ -73,7 +73,7 @@ export function insertPatch(
 
 function joinValues(e: Emitter, values: readonly Canonical[]): string {
   const names = values.map((value) => value.name);
-  return names.length === 1 ? (names[0] ?? "") : e.op("Concat", names, { axis: 3 });
+  return names.length === 1 ? (names[0] ?? "") : e.concat(names, 3);
 }
 
 /** Cuts a patched concatenation into the value tensors again, in the graph's own layout. */
@@ -82,7 +82,7 @@ function splitValues(e: Emitter, values: readonly Canonical[], patched: string):
   let start = e.int([0]);
   return values.map((value) => {
     const end = e.op("Add", [start, e.dim(value.name, 3)]);
-    const part = e.op("Slice", [patched, start, end, e.int([3])]);
+    const part = e.slice(patched, start, end, 3);
     start = end;
     return value.restore(e, part);
   });

@@ -8,7 +8,8 @@ import { detectorTensorNames, type DetectorTensorName } from "../shared/detector
 import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
 import { addDefaults, emitModePerSample, type DetectorDefaults } from "./defaults.ts";
 import { emitReported } from "./axis-state.ts";
-import { Emitter, minimumOpset } from "./emitter.ts";
+import { Emitter, minimumOpset } from "../onnx/emitter.ts";
+import { FreshNames } from "../onnx/fresh-names.ts";
 import { patchGraph } from "./patch-graph.ts";
 import { attentionFeaturesFunction, attentionPatchFunction, hotfixDomain } from "./op.ts";
 
@@ -43,13 +44,14 @@ export function instrumentGraph(
       `the attention at node "${body.node}" runs inside a loop; only the main graph, If branches and functions can be patched`,
     );
   }
-  const e = new Emitter(opset, "atpatch/");
+  const names = new FreshNames(model);
+  const e = new Emitter(opset, names, "atpatch");
   const mode = defaults ? emitModePerSample(e, model) : hotfixNames.mode;
   const observed = e.any(e.op("Greater", [mode, e.int32(0)]));
   const slot = e.op("Where", [observed, hotfixNames.detector("slot"), e.int(-1)]);
 
   const states = patchGraph(e, graph, { sites, taps, mode, slot }, new Map());
-  const reports = new Emitter(opset, "atpatch/report/");
+  const reports = new Emitter(opset, names, "atpatch/report");
   for (const state of states.values()) {
     const { axis } = state;
     emitReported(reports, state, mode, { flags: hotfixNames.flags(axis), scores: hotfixNames.scores(axis) });

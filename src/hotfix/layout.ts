@@ -1,7 +1,7 @@
 /** Brings a map and its values to [B',H,Tq,Tk] and [B',Hv,Tk,d] in float32, and the patched ones back. */
 import { DataType } from "../onnx/model.ts";
 import type { AttentionSite, LeadingDims } from "../attention/site.ts";
-import type { Emitter } from "./emitter.ts";
+import type { Emitter } from "../onnx/emitter.ts";
 
 /** A tensor in canonical layout, with the way back. */
 export interface Canonical {
@@ -47,8 +47,8 @@ export function toCanonical(
 /** Shape to reshape to; null when the layout is canonical already. */
 function canonicalShape(e: Emitter, tensor: string, leading: LeadingDims, mode: string): string | null {
   const trailing = (from: number): string =>
-    e.op("Slice", [e.op("Shape", [tensor]), e.int([from]), e.int([from + 2]), e.int([0])]);
-  const concat = (...parts: string[]): string => e.op("Concat", parts, { axis: 0 });
+    e.slice(e.op("Shape", [tensor]), e.int([from]), e.int([from + 2]), 0);
+  const concat = (...parts: string[]): string => e.concat(parts, 0);
   switch (leading) {
     case "B*H": // [B·H, r, c] → [B, H, r, c]
       return concat(e.dim(mode, 0), e.int([-1]), trailing(1));

@@ -14,7 +14,8 @@ import { FunctionProtoSchema, OperatorSetIdProtoSchema } from "../onnx/generated
 import { AttributeType, node, type FunctionProto } from "../onnx/model.ts";
 import { detectorTensorNames } from "../shared/detector-tensors.ts";
 import { emitDetection, identity, list, type Carried, type DetectorNames } from "./detect.ts";
-import { Emitter } from "./emitter.ts";
+import { Emitter } from "../onnx/emitter.ts";
+import { FreshNames } from "../onnx/fresh-names.ts";
 import { emitFeatures } from "./features.ts";
 import { emitRedistribution } from "./redistribute.ts";
 
@@ -28,7 +29,7 @@ export const featureOperator = { self: "AttentionFeatures", cross: "CrossAttenti
 
 /** Builds the patch function for one opset. */
 export function attentionPatchFunction(kind: "self" | "cross", opset: number): FunctionProto {
-  const e = new Emitter(opset, "");
+  const e = new Emitter(opset, new FreshNames(), "body");
   const detector = Object.fromEntries(detectorTensorNames.map((name) => [name, name])) as DetectorNames;
   const before: Carried = { flags: "flags", scores: "scores", repair: "repair" };
   const after: Carried = { flags: "flags_out", scores: "scores_out", repair: "repair_out" };
@@ -86,7 +87,7 @@ export function attentionPatchFunction(kind: "self" | "cross", opset: number): F
 
 /** Builds the feature function for one opset. */
 export function attentionFeaturesFunction(kind: "self" | "cross", opset: number): FunctionProto {
-  const e = new Emitter(opset, "");
+  const e = new Emitter(opset, new FreshNames(), "body");
   const features = emitFeatures(e, "map", "value", kind === "self");
   const outputs = [
     e.transpose(features.attention, [0, 2, 1]),

@@ -11,7 +11,7 @@ import { subgraphsOf } from "../onnx/walk.ts";
 import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
 import { emitInitialState, emitReported, type AxisState } from "./axis-state.ts";
 import { list } from "./detect.ts";
-import type { Emitter } from "./emitter.ts";
+import type { Emitter } from "../onnx/emitter.ts";
 import { emitCanonical, insertPatch } from "./insert-patch.ts";
 import { hasWindows } from "./layout.ts";
 

@@ -10,7 +10,7 @@
  */
 import { fallbackWeight } from "./constants.ts";
 import { emitSetting, type DetectorNames } from "./detect.ts";
-import type { Emitter } from "./emitter.ts";
+import type { Emitter } from "../onnx/emitter.ts";
 
 /** Emits A' and V'. Meant to run only for batches in which some sample is to be repaired. */
 export function emitRedistribution(

@@ -3,7 +3,7 @@
  * Recipes verified against onnxruntime's kernels; the operators' definitions: onnxruntime ContribOperators.md and onnx Operators.md.
  */
 import { DataType } from "../../onnx/model.ts";
-import type { ExpansionEmitter } from "./emitter.ts";
+import type { Emitter } from "../../onnx/emitter.ts";
 
 /** What the kernels write where a key must not be seen. */
 export const lowest = -3.4028234663852886e38;
@@ -37,8 +37,8 @@ export interface CoreResult {
   readonly context: string;
 }
 
-export function emitCore(e: ExpansionEmitter, core: Core): CoreResult {
-  const product = e.op("MatMul", [core.queries, e.transpose(core.keys, 0, 1, 3, 2)]);
+export function emitCore(e: Emitter, core: Core): CoreResult {
+  const product = e.op("MatMul", [core.queries, e.transpose(core.keys, [0, 1, 3, 2])]);
   let scores = e.op("Mul", [product, scaleOf(e, core)]);
   if (core.softcap) {
     const cap = e.float(core.softcap);
@@ -49,45 +49,45 @@ export function emitCore(e: ExpansionEmitter, core: Core): CoreResult {
   let normalised: string;
   let weights: string;
   if (core.sink !== undefined && core.sink !== null) {
-    normalised = e.softmax(e.concat(3, scores, sinkColumn(e, core.sink, scores)), 4);
-    weights = e.slice(normalised, e.ints(0), e.ints(-1), 3);
+    normalised = e.op("Softmax", [e.concat([scores, sinkColumn(e, core.sink, scores)], 3)], { axis: 3 });
+    weights = e.slice(normalised, e.int([0]), e.int([-1]), 3);
   } else {
-    normalised = weights = e.softmax(scores, 4);
+    normalised = weights = e.op("Softmax", [scores], { axis: 3 });
   }
   if (core.guard) weights = e.op("Where", [e.op("IsNaN", [weights]), e.float(0), weights]);
   return { scores, normalised, weights, context: e.op("MatMul", [weights, core.values]) };
 }
 
-function scaleOf(e: ExpansionEmitter, { scale, headWidth, queries }: Core): string {
+function scaleOf(e: Emitter, { scale, headWidth, queries }: Core): string {
   if (scale !== null) return e.float(scale);
   if (headWidth !== null) return e.float(1 / Math.sqrt(headWidth));
   return e.op("Reciprocal", [e.op("Sqrt", [e.cast(e.dim(queries, 3), DataType.FLOAT)])]);
 }
 
 /** The sink's logit as a column [B, N, S, 1]. */
-function sinkColumn(e: ExpansionEmitter, sink: string, scores: string): string {
-  const shape = e.concat(0, e.dim(scores, 0), e.dim(scores, 1), e.dim(scores, 2), e.ints(1));
-  return e.op("Expand", [e.reshape(sink, 1, -1, 1, 1), shape]);
+function sinkColumn(e: Emitter, sink: string, scores: string): string {
+  const shape = e.concat([e.dim(scores, 0), e.dim(scores, 1), e.dim(scores, 2), e.int([1])], 0);
+  return e.op("Expand", [e.reshape(sink, [1, -1, 1, 1]), shape]);
 }
 
 /** [B, S, N·H] → [B, N, S, H] */
-export function splitHeads(e: ExpansionEmitter, x: string, heads: number): string {
-  return e.transpose(e.reshape(x, 0, 0, heads, -1), 0, 2, 1, 3);
+export function splitHeads(e: Emitter, x: string, heads: number): string {
+  return e.transpose(e.reshape(x, [0, 0, heads, -1]), [0, 2, 1, 3]);
 }
 
 /** [B, N, S, H] → [B, S, N·H] */
-export function mergeHeads(e: ExpansionEmitter, x: string): string {
-  return e.reshape(e.transpose(x, 0, 2, 1, 3), 0, 0, -1);
+export function mergeHeads(e: Emitter, x: string): string {
+  return e.reshape(e.transpose(x, [0, 2, 1, 3]), [0, 0, -1]);
 }
 
 /** [B, NK, T, H] → [B, NK·times, T, H], each head `times` times in a row. */
-export function repeatHeads(e: ExpansionEmitter, x: string, kvHeads: number, times: number): string {
+export function repeatHeads(e: Emitter, x: string, kvHeads: number, times: number): string {
   if (times === 1) return x;
-  const shape = e.concat(0, e.dim(x, 0), e.ints(kvHeads, times), e.dim(x, 2), e.dim(x, 3));
-  const copies = e.op("Expand", [e.unsqueeze(x, 2), shape]);
+  const shape = e.concat([e.dim(x, 0), e.int([kvHeads, times]), e.dim(x, 2), e.dim(x, 3)], 0);
+  const copies = e.op("Expand", [e.unsqueeze(x, [2]), shape]);
   return e.op("Reshape", [
     copies,
-    e.concat(0, e.dim(x, 0), e.ints(kvHeads * times), e.dim(x, 2), e.dim(x, 3)),
+    e.concat([e.dim(x, 0), e.int([kvHeads * times]), e.dim(x, 2), e.dim(x, 3)], 0),
   ]);
 }
 
@@ -95,18 +95,13 @@ export function repeatHeads(e: ExpansionEmitter, x: string, kvHeads: number, tim
  * Whether query i may see key j by position: j ≤ i + offset. Boolean [.., S, T].
  * @param offset int64, broadcasts with [S, 1]
  */
-export function causalTest(
-  e: ExpansionEmitter,
-  queries: string,
-  keys: string,
-  offset: string | null,
-): string {
-  const i = e.unsqueeze(e.positions(e.dim(queries, 2)), 1);
-  const j = e.unsqueeze(e.positions(e.dim(keys, 2)), 0);
-  return e.notAbove(j, offset === null ? i : e.op("Add", [i, offset]));
+export function causalTest(e: Emitter, queries: string, keys: string, offset: string | null): string {
+  const i = e.unsqueeze(e.positions(e.dim(queries, 2)), [1]);
+  const j = e.unsqueeze(e.positions(e.dim(keys, 2)), [0]);
+  return e.atLeast(offset === null ? i : e.op("Add", [i, offset]), j);
 }
 
 /** float32 of a tensor of any float type. */
-export function single(e: ExpansionEmitter, x: string, type: number): string {
+export function single(e: Emitter, x: string, type: number): string {
   return type === DataType.FLOAT ? x : e.cast(x, DataType.FLOAT);
 }

@@ -4,7 +4,7 @@ import type { FreshNames } from "../../onnx/fresh-names.ts";
 import type { GraphProto, NodeProto } from "../../onnx/model.ts";
 import { subgraphsOf } from "../../onnx/walk.ts";
 import { Scope } from "../scope.ts";
-import { ExpansionEmitter } from "./emitter.ts";
+import { Emitter, minimumOpset } from "../../onnx/emitter.ts";
 import type { Expand } from "./expansion.ts";
 import { expandGroupQueryAttention } from "./group-query-attention.ts";
 import { expandAttention, expandQAttention } from "./ms-attention.ts";
@@ -12,9 +12,6 @@ import { expandMultiHeadAttention } from "./multi-head-attention.ts";
 import { expandOnnxAttention } from "./onnx-attention.ts";
 import { requantise } from "./requantise.ts";
 import { expandBiasSoftmax, expandQLinearSoftmax } from "./softmax-forms.ts";
-
-/** The operators the expansions write exist since this opset. */
-const minimumOpset = 11;
 
 const expansions: Readonly<Record<string, { readonly form: string; readonly expand: Expand }>> = {
   Attention: { form: "ai.onnx Attention", expand: expandOnnxAttention },
@@ -47,12 +44,12 @@ export function expandGraph(
     for (const { graph: body } of subgraphsOf(node)) expandGraph(body, opset, names, done, scope);
     const expansion = expansions[operatorOf(node)];
     const label = node.name === "" ? (node.output[0] ?? "") : node.name;
-    if (!expansion) return [...requantise(scope, node, new ExpansionEmitter(opset, names, label)), node];
+    if (!expansion) return [...requantise(scope, node, new Emitter(opset, names, label)), node];
     if (opset < minimumOpset) {
       done.refused.set(node, `opset ${opset} lacks the operators to write it out`);
       return [node];
     }
-    const e = new ExpansionEmitter(opset, names, label);
+    const e = new Emitter(opset, names, label);
     const result = expansion.expand({ node, scope, e });
     if ("reason" in result) {
       done.refused.set(node, result.reason);

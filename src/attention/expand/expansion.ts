@@ -1,13 +1,13 @@
 /** What every expansion takes and gives. */
 import type { NodeProto } from "../../onnx/model.ts";
 import type { Scope } from "../scope.ts";
-import type { ExpansionEmitter } from "./emitter.ts";
+import type { Emitter } from "../../onnx/emitter.ts";
 
 /** A fused node to be written with plain operators. */
 export interface FusedNode {
   readonly node: NodeProto;
   readonly scope: Scope;
-  readonly e: ExpansionEmitter;
+  readonly e: Emitter;
 }
 
 /** The normalisation inside, or why this variant cannot be written with plain operators. */

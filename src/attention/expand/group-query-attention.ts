@@ -2,7 +2,7 @@
 import { axisSize } from "../../onnx/axes/atom.ts";
 import { DataType, floatAttribute, intAttribute } from "../../onnx/model.ts";
 import { emitCore, mergeHeads, repeatHeads, single, splitHeads } from "./core.ts";
-import type { ExpansionEmitter } from "./emitter.ts";
+import type { Emitter } from "../../onnx/emitter.ts";
 import { input, wants, type Expand, type FusedNode } from "./expansion.ts";
 import { rotate } from "./rotary.ts";
 
@@ -43,7 +43,7 @@ export const expandGroupQueryAttention: Expand = (fused) => {
 
   // Keys that count per sample, and of those the ones from before this run: int64 [B, 1].
   const total = e.op("Add", [
-    e.unsqueeze(e.reshape(e.cast(input(fused, inputs.lastKeys), DataType.INT64), -1), 1),
+    e.unsqueeze(e.reshape(e.cast(input(fused, inputs.lastKeys), DataType.INT64), [-1]), [1]),
     e.int(1),
   ]);
   const length = e.dim(queries, 2);
@@ -51,7 +51,9 @@ export const expandGroupQueryAttention: Expand = (fused) => {
   if (rotary) {
     const given = input(fused, inputs.positions);
     const at =
-      given === "" ? e.op("Add", [past, e.unsqueeze(e.positions(length), 0)]) : e.cast(given, DataType.INT64);
+      given === ""
+        ? e.op("Add", [past, e.unsqueeze(e.positions(length), [0])])
+        : e.cast(given, DataType.INT64);
     const cos = single(e, input(fused, inputs.cos), type);
     const half = axisSize(scope.axes.axes(input(fused, inputs.cos))?.[1] ?? []) ?? (headWidth ?? 0) / 2;
     const interleaved = intAttribute(node, "rotary_interleaved", 0) !== 0;
@@ -67,7 +69,7 @@ export const expandGroupQueryAttention: Expand = (fused) => {
   }
   const cached = input(fused, inputs.pastKeys) !== "" && input(fused, inputs.pastValues) !== "";
   if (cached) {
-    const end = e.reshape(e.cast(input(fused, inputs.totalLength), DataType.INT64), 1);
+    const end = e.reshape(e.cast(input(fused, inputs.totalLength), DataType.INT64), [1]);
     keys = appended(e, single(e, input(fused, inputs.pastKeys), type), keys, past, end);
     values = appended(e, single(e, input(fused, inputs.pastValues), type), values, past, end);
   }
@@ -89,7 +91,7 @@ export const expandGroupQueryAttention: Expand = (fused) => {
   const back = (x: string): string => (type === DataType.FLOAT ? x : e.cast(x, type as DataType));
   const shown = intAttribute(node, "qk_output", 0) === 2 ? core.weights : core.scores;
   [mergeHeads(e, core.context), presentKeys, presentValues, shown].forEach((result, i) => {
-    if (wants(fused, i)) e.name(back(result), node.output[i] ?? "");
+    if (wants(fused, i)) e.op("Identity", [back(result)], {}, node.output[i] ?? "");
   });
   return { weights: core.normalised };
 };
@@ -120,28 +122,28 @@ function headWidthOf({ node, scope }: FusedNode, heads: number, kvHeads: number)
  * The cache [B,NK,M,H] with the new rows put in at each sample's own length; rows nobody wrote are zero.
  * @param past int64 [B, 1] @param end int64 vector: longest total length
  */
-function appended(e: ExpansionEmitter, cache: string, rows: string, past: string, end: string): string {
-  const both = e.concat(2, cache, rows);
+function appended(e: Emitter, cache: string, rows: string, past: string, end: string): string {
+  const both = e.concat([cache, rows], 2);
   const size = e.dim(cache, 2);
-  const slot = e.unsqueeze(e.positions(e.op("Max", [size, end])), 0);
+  const slot = e.unsqueeze(e.positions(e.op("Max", [size, end])), [0]);
   const fresh = e.op("Sub", [slot, past]);
   const isOld = e.op("Less", [slot, past]);
   const isNew = e.and(e.op("Not", [isOld]), e.op("Less", [fresh, e.dim(rows, 2)]));
   const source = e.op("Where", [isNew, e.op("Add", [fresh, size]), e.op("Where", [isOld, slot, e.int(0)])]);
-  const shape = e.concat(0, e.dim(both, 0), e.dim(both, 1), e.dim(source, 1), e.dim(both, 3));
-  const spread = e.op("Expand", [e.unsqueeze(source, 1, 3), shape]);
+  const shape = e.concat([e.dim(both, 0), e.dim(both, 1), e.dim(source, 1), e.dim(both, 3)], 0);
+  const spread = e.op("Expand", [e.unsqueeze(source, [1, 3]), shape]);
   const picked = e.op("GatherElements", [both, spread], { axis: 2 });
   const written = e.op("Or", [isOld, isNew]);
-  return e.op("Where", [e.unsqueeze(written, 1, 3), picked, e.float(0)]);
+  return e.op("Where", [e.unsqueeze(written, [1, 3]), picked, e.float(0)]);
 }
 
 /** Boolean [B, 1, S, T] */
 function visible(fused: FusedNode, queries: string, keys: string, total: string, past: string): string {
   const { e, node } = fused;
-  const j = e.unsqueeze(e.positions(e.dim(keys, 2)), 0, 1, 2);
-  const i = e.op("Add", [e.unsqueeze(e.positions(e.dim(queries, 2)), 0, 1, 3), e.unsqueeze(past, 2, 3)]);
-  const tests = [e.op("Less", [j, e.unsqueeze(total, 2, 3)])];
-  if (intAttribute(node, "causal", 1) !== 0) tests.push(e.notAbove(j, i));
+  const j = e.unsqueeze(e.positions(e.dim(keys, 2)), [0, 1, 2]);
+  const i = e.op("Add", [e.unsqueeze(e.positions(e.dim(queries, 2)), [0, 1, 3]), e.unsqueeze(past, [2, 3])]);
+  const tests = [e.op("Less", [j, e.unsqueeze(total, [2, 3])])];
+  if (intAttribute(node, "causal", 1) !== 0) tests.push(e.atLeast(i, j));
   const window = intAttribute(node, "local_window_size", -1);
   if (window > 0) tests.push(e.op("Less", [e.op("Sub", [i, j]), e.int(window)]));
   return e.and(...tests);

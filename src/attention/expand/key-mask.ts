@@ -4,7 +4,7 @@
  * without any key falls back to its unmasked distribution.
  */
 import { DataType } from "../../onnx/model.ts";
-import type { ExpansionEmitter } from "./emitter.ts";
+import type { Emitter } from "../../onnx/emitter.ts";
 
 /**
  * @param mask int32: [B,T] or [B,S,T] with 1 for visible keys; [B] with ends, or [2B] with ends and then starts
@@ -14,7 +14,7 @@ import type { ExpansionEmitter } from "./emitter.ts";
  * @returns float32 bias that broadcasts to [B,N,S,T]
  */
 export function keyMaskBias(
-  e: ExpansionEmitter,
+  e: Emitter,
   mask: string,
   rank: 1 | 2 | 3,
   batch: string,
@@ -23,18 +23,18 @@ export function keyMaskBias(
 ): string {
   const visible =
     rank === 1 ? withinEnds(e, mask, batch, keys) : e.op("Greater", [e.cast(mask, DataType.INT64), e.int(0)]);
-  const spread = rank === 3 ? e.unsqueeze(visible, 1) : e.unsqueeze(visible, 1, 2);
+  const spread = rank === 3 ? e.unsqueeze(visible, [1]) : e.unsqueeze(visible, [1, 2]);
   return e.op("Where", [spread, e.float(0), e.float(filter)]);
 }
 
 /** Boolean [B, T]: start ≤ j < end. */
-function withinEnds(e: ExpansionEmitter, mask: string, batch: string, keys: string): string {
+function withinEnds(e: Emitter, mask: string, batch: string, keys: string): string {
   const zeros = e.op("Expand", [e.int(0), batch]);
   // With [B] the second part is zeros, with [2B] it is the starts.
-  const padded = e.concat(0, e.cast(mask, DataType.INT64), zeros);
-  const twice = e.op("Mul", [batch, e.ints(2)]);
-  const end = e.unsqueeze(e.slice(padded, e.ints(0), batch, 0), 1);
-  const start = e.unsqueeze(e.slice(padded, batch, twice, 0), 1);
-  const j = e.unsqueeze(e.positions(e.dim(keys, 2)), 0);
-  return e.and(e.op("Greater", [end, j]), e.notAbove(start, j));
+  const padded = e.concat([e.cast(mask, DataType.INT64), zeros], 0);
+  const twice = e.op("Mul", [batch, e.int([2])]);
+  const end = e.unsqueeze(e.slice(padded, e.int([0]), batch, 0), [1]);
+  const start = e.unsqueeze(e.slice(padded, batch, twice, 0), [1]);
+  const j = e.unsqueeze(e.positions(e.dim(keys, 2)), [0]);
+  return e.and(e.op("Greater", [end, j]), e.atLeast(j, start));
 }

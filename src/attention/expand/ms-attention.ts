@@ -85,7 +85,7 @@ function emit(fused: FusedNode, projected: Projected): { weights: string } {
       single(e, e.op("Gather", [projected.past, e.int(i)], { axis: 0 }), projected.type),
     );
     offset = e.dim(past[0] ?? "", 2);
-    [keys, values] = [e.concat(2, past[0] ?? "", newKeys), e.concat(2, past[1] ?? "", newValues)];
+    [keys, values] = [e.concat([past[0] ?? "", newKeys], 2), e.concat([past[1] ?? "", newValues], 2)];
   }
   const filter = floatAttribute(node, "mask_filter_value", -10000);
   const biases = projected.bias === "" ? [] : [single(e, projected.bias, projected.type)];
@@ -104,8 +104,13 @@ function emit(fused: FusedNode, projected: Projected): { weights: string } {
   });
   const back = (x: string): string =>
     projected.type === DataType.FLOAT ? x : e.cast(x, projected.type as DataType);
-  e.name(back(mergeHeads(e, core.context)), node.output[0] ?? "");
+  e.op("Identity", [back(mergeHeads(e, core.context))], {}, node.output[0] ?? "");
   if (wants(fused, 1))
-    e.name(back(e.concat(0, e.unsqueeze(keys, 0), e.unsqueeze(values, 0))), node.output[1] ?? "");
+    e.op(
+      "Identity",
+      [back(e.concat([e.unsqueeze(keys, [0]), e.unsqueeze(values, [0])], 0))],
+      {},
+      node.output[1] ?? "",
+    );
   return { weights: core.normalised };
 }

@@ -1,7 +1,7 @@
 /** com.microsoft MultiHeadAttention: queries, keys and values are given, packed or apart. */
 import { axisSize } from "../../onnx/axes/atom.ts";
 import { DataType, floatAttribute, intAttribute } from "../../onnx/model.ts";
-import type { ExpansionEmitter } from "./emitter.ts";
+import type { Emitter } from "../../onnx/emitter.ts";
 import { causalTest, emitCore, mergeHeads, single, splitHeads } from "./core.ts";
 import { input, wants, type Expand, type FusedNode } from "./expansion.ts";
 import { keyMaskBias } from "./key-mask.ts";
@@ -31,8 +31,8 @@ export const expandMultiHeadAttention: Expand = (fused) => {
   let offset: string | null = null;
   if (pastKeys !== "" && pastValues !== "") {
     offset = e.dim(pastKeys, 2);
-    keys = e.concat(2, single(e, pastKeys, type), keys);
-    values = e.concat(2, single(e, pastValues, type), values);
+    keys = e.concat([single(e, pastKeys, type), keys], 2);
+    values = e.concat([single(e, pastValues, type), values], 2);
   }
   const biases = input(fused, 5) === "" ? [] : [single(e, input(fused, 5), type)];
   if (maskRank !== null) {
@@ -54,14 +54,14 @@ export const expandMultiHeadAttention: Expand = (fused) => {
   const back = (x: string): string => (type === DataType.FLOAT ? x : e.cast(x, type as DataType));
   const results = [mergeHeads(e, core.context), keys, values, core.scores];
   results.forEach((result, i) => {
-    if (wants(fused, i)) e.name(back(result), node.output[i] ?? "");
+    if (wants(fused, i)) e.op("Identity", [back(result)], {}, node.output[i] ?? "");
   });
   return { weights: core.normalised };
 };
 
 /** The kernel lets the last query see every key, also where there are more keys than past and queries. Boolean [S, 1]. */
-function lastQuery(e: ExpansionEmitter, queries: string): string {
-  const i = e.unsqueeze(e.positions(e.dim(queries, 2)), 1);
+function lastQuery(e: Emitter, queries: string): string {
+  const i = e.unsqueeze(e.positions(e.dim(queries, 2)), [1]);
   return e.op("Equal", [e.op("Add", [i, e.int(1)]), e.dim(queries, 2)]);
 }
 
@@ -94,9 +94,9 @@ function unpack(fused: FusedNode, heads: number, type: number): Heads | { readon
 }
 
 /** [B, S, N, parts, H] → parts of [B, S, N·H] */
-function unpacked(e: ExpansionEmitter, packed: string, parts: 2 | 3): string[] {
+function unpacked(e: Emitter, packed: string, parts: 2 | 3): string[] {
   const sizes = Array.from({ length: parts }, () => 1);
-  return e.split(packed, 3, sizes).map((part) => e.reshape(part, 0, 0, -1));
+  return e.split(packed, 3, sizes).map((part) => e.reshape(part, [0, 0, -1]));
 }
 
 /** The bias [D + D + Dv] cut to the widths of queries, keys and values; null when they are unknown. */

@@ -1,6 +1,6 @@
 /** ai.onnx Attention, opset 23 to 26. */
 import { DataType, floatAttribute, intAttribute } from "../../onnx/model.ts";
-import type { ExpansionEmitter } from "./emitter.ts";
+import type { Emitter } from "../../onnx/emitter.ts";
 import { emitCore, mergeHeads, repeatHeads, single, splitHeads } from "./core.ts";
 import { input, wants, type Expand, type FusedNode } from "./expansion.ts";
 import { axisSize } from "../../onnx/axes/atom.ts";
@@ -23,11 +23,11 @@ export const expandOnnxAttention: Expand = (fused) => {
   let offset: string | null = null;
   if (pastKeys !== "" && pastValues !== "") {
     offset = e.dim(pastKeys, 2);
-    keys = e.concat(2, single(e, pastKeys, type), keys);
-    values = e.concat(2, single(e, pastValues, type), values);
+    keys = e.concat([single(e, pastKeys, type), keys], 2);
+    values = e.concat([single(e, pastValues, type), values], 2);
   } else if (filled !== "") {
     // Keys beyond nonpad_kv_seqlen are padding; queries are the last of those that count. [B,1,1,1]
-    offset = e.op("Sub", [e.unsqueeze(filled, 1, 2, 3), e.dim(queries, 2)]);
+    offset = e.op("Sub", [e.unsqueeze(filled, [1, 2, 3]), e.dim(queries, 2)]);
   }
   const [presentKeys, presentValues] = [keys, values];
   [keys, values] = [keys, values].map((x) => repeatHeads(e, x, kvHeads, heads / kvHeads)) as [string, string];
@@ -59,7 +59,7 @@ export const expandOnnxAttention: Expand = (fused) => {
     shown,
   ];
   results.forEach((result, i) => {
-    if (wants(fused, i)) e.name(back(result), node.output[i] ?? "");
+    if (wants(fused, i)) e.op("Identity", [back(result)], {}, node.output[i] ?? "");
   });
   return { weights: core.normalised };
 };
@@ -96,10 +96,10 @@ function maskInput(
   return boolean ? { bias: null, test: e.cast(full, DataType.BOOL) } : { bias: full, test: null };
 }
 
-function padded(e: ExpansionEmitter, mask: string, keys: string, rank: number, fill: number): string {
+function padded(e: Emitter, mask: string, keys: string, rank: number, fill: number): string {
   const missing = e.op("Sub", [e.dim(keys, 2), e.dim(mask, rank - 1)]);
-  const zeros = e.ints(...Array.from({ length: 2 * rank - 1 }, () => 0));
-  return e.op("Pad", [mask, e.concat(0, zeros, missing), e.float(fill)]);
+  const zeros = e.int(Array.from({ length: 2 * rank - 1 }, () => 0));
+  return e.op("Pad", [mask, e.concat([zeros, missing], 0), e.float(fill)]);
 }
 
 /** Tests on positions: causal, windows and padding, each boolean and broadcasting to [B, N, S, T]. */
@@ -117,13 +117,13 @@ function positionTests(
     intAttribute(node, "right_window_size", -1),
   ];
   const tests: string[] = [];
-  const j = e.unsqueeze(e.positions(e.dim(keys, 2)), 0);
-  const i = e.unsqueeze(e.positions(e.dim(queries, 2)), 1);
+  const j = e.unsqueeze(e.positions(e.dim(keys, 2)), [0]);
+  const i = e.unsqueeze(e.positions(e.dim(queries, 2)), [1]);
   const at = offset === null ? i : e.op("Add", [i, offset]);
-  if (causal) tests.push(e.notAbove(j, at));
-  if (left >= 0) tests.push(e.notAbove(e.op("Sub", [at, e.int(left)]), j));
-  if (right >= 0) tests.push(e.notAbove(j, e.op("Add", [at, e.int(right)])));
-  if (filled !== "") tests.push(e.op("Less", [j, e.unsqueeze(filled, 1, 2, 3)]));
+  if (causal) tests.push(e.atLeast(at, j));
+  if (left >= 0) tests.push(e.atLeast(j, e.op("Sub", [at, e.int(left)])));
+  if (right >= 0) tests.push(e.atLeast(e.op("Add", [at, e.int(right)]), j));
+  if (filled !== "") tests.push(e.op("Less", [j, e.unsqueeze(filled, [1, 2, 3])]));
   return tests;
 }
 

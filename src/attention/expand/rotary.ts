@@ -1,5 +1,5 @@
 /** Rotary position embedding as com.microsoft GroupQueryAttention applies it. */
-import type { ExpansionEmitter } from "./emitter.ts";
+import type { Emitter } from "../../onnx/emitter.ts";
 
 export interface Rotation {
   /** [positions, H/2] */
@@ -14,9 +14,9 @@ export interface Rotation {
 }
 
 /** @param x [B, N, S, H] */
-export function rotate(e: ExpansionEmitter, x: string, r: Rotation): string {
+export function rotate(e: Emitter, x: string, r: Rotation): string {
   const [cos, sin] = [r.cos, r.sin].map((table) =>
-    e.unsqueeze(e.op("Gather", [table, r.at], { axis: 0 }), 1),
+    e.unsqueeze(e.op("Gather", [table, r.at], { axis: 0 }), [1]),
   ) as [string, string];
   const rest = r.headWidth - 2 * r.half;
   const [turning = x, still] = rest > 0 ? e.split(x, 3, [2 * r.half, rest]) : [x];
@@ -26,13 +26,13 @@ export function rotate(e: ExpansionEmitter, x: string, r: Rotation): string {
   const first = e.op("Sub", [e.op("Mul", [a, cos]), e.op("Mul", [b, sin])]);
   const second = e.op("Add", [e.op("Mul", [a, sin]), e.op("Mul", [b, cos])]);
   const turned = r.interleaved
-    ? e.reshape(e.concat(4, e.unsqueeze(first, 4), e.unsqueeze(second, 4)), 0, 0, 0, 2 * r.half)
-    : e.concat(3, first, second);
-  return still === undefined ? turned : e.concat(3, turned, still);
+    ? e.reshape(e.concat([e.unsqueeze(first, [4]), e.unsqueeze(second, [4])], 4), [0, 0, 0, 2 * r.half])
+    : e.concat([first, second], 3);
+  return still === undefined ? turned : e.concat([turned, still], 3);
 }
 
 /** Even and odd features. */
-function pairs(e: ExpansionEmitter, x: string, half: number): [string, string] {
-  const parts = e.split(e.reshape(x, 0, 0, 0, half, 2), 4, [1, 1]);
-  return parts.map((part) => e.squeeze(part, 4)) as [string, string];
+function pairs(e: Emitter, x: string, half: number): [string, string] {
+  const parts = e.split(e.reshape(x, [0, 0, 0, half, 2]), 4, [1, 1]);
+  return parts.map((part) => e.squeeze(part, [4])) as [string, string];
 }

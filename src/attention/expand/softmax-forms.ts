@@ -21,8 +21,10 @@ export const expandQLinearSoftmax: Expand = (fused) => {
   );
   const scores = e.op("DequantizeLinear", [x, scale, ...(zero === "" ? [] : [zero])]);
   const weights = e.op("Softmax", [scores], { axis });
-  e.name(
-    e.op("QuantizeLinear", [weights, outScale, ...(outZero === "" ? [] : [outZero])]),
+  e.op(
+    "Identity",
+    [e.op("QuantizeLinear", [weights, outScale, ...(outZero === "" ? [] : [outZero])])],
+    {},
     node.output[0] ?? "",
   );
   return { weights };
@@ -36,7 +38,7 @@ export const expandBiasSoftmax: Expand = (fused) => {
   if (rank === null || axis !== rank - 1) return { reason: "it normalises over more than the last axis" };
   if (intAttribute(node, "is_inner_broadcast", 0) !== 0)
     return { reason: "its bias repeats inside the batch" };
-  const weights = e.softmax(e.op("Add", [input(fused, 0), input(fused, 1)]), rank);
-  e.name(weights, node.output[0] ?? "");
+  const weights = e.op("Softmax", [e.op("Add", [input(fused, 0), input(fused, 1)])], { axis: rank - 1 });
+  e.op("Identity", [weights], {}, node.output[0] ?? "");
   return { weights };
 };

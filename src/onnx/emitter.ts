@@ -1,9 +1,10 @@
 /**
- * Writes ONNX nodes one call at a time. The forms that differ between opsets are hidden here, because the runtime
- * resolves a function body at the opset of the model, whatever the function itself imports.
+ * Writes ONNX nodes one call at a time. The forms that differ between opsets are hidden here; the runtime resolves a
+ * function body at the opset of the model, whatever the function itself imports.
  */
 import { create } from "@bufbuild/protobuf";
-import { GraphProtoSchema, ValueInfoProtoSchema } from "../onnx/generated/onnx_pb.ts";
+import type { FreshNames } from "./fresh-names.ts";
+import { GraphProtoSchema, ValueInfoProtoSchema } from "./generated/onnx_pb.ts";
 import {
   DataType,
   floatTensor,
@@ -14,50 +15,50 @@ import {
   type GraphProto,
   type NodeProto,
   type TensorProto,
-} from "../onnx/model.ts";
+} from "./model.ts";
 
-/** Smallest ai.onnx opset whose operators the hot-fix can be written in. */
+/** Smallest ai.onnx opset whose operators the emitter writes. */
 export const minimumOpset = 11;
 
+type Attributes = Readonly<Record<string, AttributeValue>>;
 type Reduction = "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin";
 
-/** What an emitter shares with those of its branches. */
-interface Shared {
-  next: number;
-  /** Names of the constants made so far, by value. */
-  readonly constants: Map<string, string>;
-  /** Constants stand in the outermost graph, which every branch can read: one node for each value. */
-  readonly outermost: NodeProto[];
+/** Constants of an emitter and its branches: they stand in the outermost graph, which every branch can read. */
+interface Constants {
+  /** Names by value: one node for each. */
+  readonly names: Map<string, string>;
+  readonly nodes: NodeProto[];
 }
 
 /** Collects nodes under unique names that start with `prefix`. */
 export class Emitter {
   readonly opset: number;
-  readonly nodes: NodeProto[];
+  readonly nodes: NodeProto[] = [];
+  readonly #names: FreshNames;
   readonly #prefix: string;
-  readonly #shared: Shared;
+  readonly #constants: Constants;
 
-  constructor(opset: number, prefix: string, shared?: Shared) {
+  /**
+   * @param prefix starts the name of every new node and tensor
+   * @param outer constants of the emitter around this one; see {@link branch}
+   */
+  constructor(opset: number, names: FreshNames, prefix: string, outer?: Constants) {
     this.opset = opset;
+    this.#names = names;
     this.#prefix = prefix;
-    this.nodes = [];
-    this.#shared = shared ?? { next: 0, constants: new Map(), outermost: this.nodes };
+    this.#constants = outer ?? { names: new Map(), nodes: this.nodes };
   }
 
   /** A tensor name nobody else uses. */
   fresh(hint: string): string {
-    return `${this.#prefix}${hint}_${this.#shared.next++}`;
+    return this.#names.take(`${this.#prefix}/${hint}`);
   }
 
   /** Adds a node with one output and returns the output's name. `output` fixes that name. */
-  op(
-    opType: string,
-    inputs: readonly string[],
-    attributes: Readonly<Record<string, AttributeValue>> = {},
-    output: string = this.fresh(opType),
-  ): string {
-    this.nodes.push(node(opType, inputs, [output], attributes, { name: `${output}/node` }));
-    return output;
+  op(opType: string, inputs: readonly string[], attributes: Attributes = {}, output?: string): string {
+    const name = this.fresh(opType);
+    this.nodes.push(node(opType, inputs, [output ?? name], attributes, { name }));
+    return output ?? name;
   }
 
   /** Adds a node with several outputs. */
@@ -65,10 +66,10 @@ export class Emitter {
     opType: string,
     inputs: readonly string[],
     outputs: readonly string[],
-    attributes: Readonly<Record<string, AttributeValue>> = {},
+    attributes: Attributes = {},
     domain = "",
   ): void {
-    this.nodes.push(node(opType, inputs, outputs, attributes, { name: `${outputs[0]}/node`, domain }));
+    this.nodes.push(node(opType, inputs, outputs, attributes, { name: this.fresh(opType), domain }));
   }
 
   /** A float constant; scalar when one number is given. */
@@ -91,15 +92,15 @@ export class Emitter {
     value: number | readonly number[],
     make: (name: string, dims: readonly number[], values: readonly number[]) => TensorProto,
   ): string {
-    const key = `${kind}:${JSON.stringify(value)}`;
-    const known = this.#shared.constants.get(key);
-    if (known !== undefined) return known;
     const [dims, values] = typeof value === "number" ? [[], [value]] : [[value.length], value];
+    const key = [kind, dims, ...values.map((x) => (Object.is(x, -0) ? "-0" : x))].join(" ");
+    const known = this.#constants.names.get(key);
+    if (known !== undefined) return known;
     const output = this.fresh("Constant");
-    this.#shared.outermost.push(
-      node("Constant", [], [output], { value: make("", dims, values) }, { name: `${output}/node` }),
+    this.#constants.nodes.push(
+      node("Constant", [], [output], { value: make("", dims, values) }, { name: output }),
     );
-    this.#shared.constants.set(key, output);
+    this.#constants.names.set(key, output);
     return output;
   }
 
@@ -114,6 +115,10 @@ export class Emitter {
   /** x ≥ y, in operators every opset has. */
   atLeast(x: string, y: string): string {
     return this.op("Not", [this.op("Less", [x, y])]);
+  }
+
+  and(...tests: readonly string[]): string {
+    return tests.reduce((a, b) => this.op("And", [a, b]));
   }
 
   /** A reduction; `axes` null reduces everything to a scalar. */
@@ -132,6 +137,10 @@ export class Emitter {
     return this.cast(this.reduce("ReduceMax", this.cast(x, DataType.INT32), axes), DataType.BOOL);
   }
 
+  reshape(x: string, dims: readonly number[]): string {
+    return this.op("Reshape", [x, this.int(dims)]);
+  }
+
   unsqueeze(x: string, axes: readonly number[]): string {
     return this.opset >= 13 ? this.op("Unsqueeze", [x, this.int(axes)]) : this.op("Unsqueeze", [x], { axes });
   }
@@ -144,13 +153,25 @@ export class Emitter {
     return this.op("Transpose", [x], { perm });
   }
 
+  concat(parts: readonly string[], axis: number): string {
+    return this.op("Concat", parts, { axis });
+  }
+
   gather(x: string, index: string, axis = 0): string {
     return this.op("Gather", [x, index], { axis });
   }
 
-  /** Length of one axis as an int64 [1]. */
-  dim(x: string, axis: number): string {
-    return this.gather(this.op("Shape", [x]), this.int([axis]));
+  /** Cuts an axis into parts of the given sizes. */
+  split(x: string, axis: number, sizes: readonly number[]): string[] {
+    const parts = sizes.map(() => this.fresh("Split"));
+    if (this.opset >= 13) this.ops("Split", [x, this.int(sizes)], parts, { axis });
+    else this.ops("Split", [x], parts, { axis, split: sizes });
+    return parts;
+  }
+
+  /** Part of one axis; bounds are int64 vectors of one item. */
+  slice(x: string, from: string, to: string, axis: number): string {
+    return this.op("Slice", [x, from, to, this.int([axis])]);
   }
 
   /** x cut to the first `ends` entries of `axes`; longer ends are clamped. */
@@ -158,14 +179,24 @@ export class Emitter {
     return this.op("Slice", [x, this.int(axes.map(() => 0)), ends, this.int(axes)]);
   }
 
+  /** Length of one axis as an int64 [1]. */
+  dim(x: string, axis: number): string {
+    return this.gather(this.op("Shape", [x]), this.int([axis]));
+  }
+
+  /** 0, 1, …, n-1 as int64 [n]. @param length int64 vector of one item */
+  positions(length: string): string {
+    return this.op("Range", [this.int(0), this.squeeze(length, [0]), this.int(1)]);
+  }
+
   /** Limits every element to [low, high]. */
   clip(x: string, low: number, high: number): string {
     return this.op("Clip", [x, this.float(low), this.float(high)]);
   }
 
-  /** An emitter for a subgraph that shares this one's names. */
+  /** An emitter for a subgraph: same names, and constants in the outermost graph. */
   branch(): Emitter {
-    return new Emitter(this.opset, this.#prefix, this.#shared);
+    return new Emitter(this.opset, this.#names, this.#prefix, this.#constants);
   }
 
   /** Adds an `If` whose branches were written by {@link branch} emitters; both list outputs in the same order. */
