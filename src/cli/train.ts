@@ -1,7 +1,8 @@
 /** `train`: from a debug set to a detector bundle. */
 import { Command } from "commander";
 import { bundleId } from "../detector/bundle.ts";
-import { percentText, train, trainingTaps } from "../training/train.ts";
+import { percentText } from "../training/refusals.ts";
+import { train, trainingTaps } from "../training/train.ts";
 import type { TrainingReport } from "../training/report.ts";
 import { packageVersion } from "../version.ts";
 import { natural, share, shareFromZero } from "./arguments.ts";

@@ -66,7 +66,9 @@ describe("gateThresholds", () => {
 
 describe("columnThreshold", () => {
   it("is the quantile over all columns", () => {
-    const scores = Array.from({ length: 10 }, (_, i) => Array.from({ length: 10 }, (_, j) => 10 * i + j));
+    const scores = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90].map((tens) =>
+      Array.from({ length: 10 }, (_, ones) => tens + ones),
+    );
     expect(columnThreshold(scores, 0.99)).toBe(99);
     expect(columnThreshold(scores, 0.5)).toBe(50);
     expect(columnThreshold([], 0.99)).toBe(Infinity);

@@ -14,20 +14,25 @@ export function judgedKeys({ keys, visible }: SampleColumns, firstKey: number): 
   return Array.from({ length: keys }, (_, key) => key).filter((key) => key >= firstKey && visible[key] === 1);
 }
 
-/** Columns that one site flags in one sample, rising. */
+/**
+ * Columns that one site flags in one sample besides those that earlier sites flagged, rising.
+ * @param carried columns that count against k_max already
+ */
 export function flaggedAt(
   logits: Float64Array,
   columns: SampleColumns,
   { gate, column }: Thresholds,
   firstKey: number,
+  carried: ReadonlySet<number> = new Set(),
 ): number[] {
   const reached = judgedKeys(columns, firstKey).filter((key) => (logits[key] as number) >= column);
   if (!reached.some((key) => (logits[key] as number) >= gate)) return [];
   const seen = columns.visible.reduce((count, visible) => count + visible, 0);
   const most = Math.max(1, Math.floor(seen * maxFlaggedShare));
   return reached
+    .filter((key) => !carried.has(key))
     .sort((a, b) => (logits[b] as number) - (logits[a] as number) || a - b)
-    .slice(0, most)
+    .slice(0, Math.max(0, most - carried.size))
     .sort((a, b) => a - b);
 }
 
@@ -39,11 +44,13 @@ export function flaggedOver(
   scores: readonly SampleScores[],
   sample: number,
 ): number[] {
-  const flagged = sites.flatMap((site, s) => {
+  const flagged = new Set<number>();
+  sites.forEach((site, s) => {
     const own = siteColumns(data, site).samples[sample];
     const logits = scores[s]?.get(sample);
     const limits = thresholds[s];
-    return own && logits && limits ? flaggedAt(logits, own, limits, data.layout.firstKey) : [];
+    if (!own || !logits || !limits) return;
+    for (const key of flaggedAt(logits, own, limits, data.layout.firstKey, flagged)) flagged.add(key);
   });
-  return [...new Set(flagged)].sort((a, b) => a - b);
+  return [...flagged].sort((a, b) => a - b);
 }

@@ -79,7 +79,7 @@ describe("the detector's network", () => {
     const data = (name: keyof typeof tensors): Float32Array => tensors[name].data as Float32Array;
     const expected = referenceLogits(
       Array.from({ length: width }, (_, f) =>
-        Array.from({ length: keys }, (_, key) => columns.samples[0]!.features[key * width + f]!),
+        [...visible.keys()].map((key) => columns.samples[0]!.features[key * width + f]!),
       ),
       [...visible].map((seen) => seen === 1),
       {
@@ -125,11 +125,9 @@ describe("AdamW", () => {
   it("follows the published update", () => {
     const values = Float64Array.of(1, -2);
     const optimiser = new AdamW([values], 0.1);
-    let [m, v, expected] = [
-      [0, 0],
-      [0, 0],
-      [1, -2],
-    ];
+    const m: number[] = [0, 0];
+    const v: number[] = [0, 0];
+    const expected: number[] = [1, -2];
     for (let t = 1; t <= 5; t++) {
       const gradient = Float64Array.of(0.5 * t, -3 / t);
       [0, 1].forEach((i) => {

@@ -6,12 +6,20 @@ import { openEngine } from "../compose-model.ts";
 import { parseBundle } from "../detector/bundle.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import { instrument } from "../hotfix/instrument.ts";
+import { float32 } from "../shared/tensor.ts";
 import { createTask } from "../tasks/create-task.ts";
 import { readModelFolder } from "../tasks/model-folder.ts";
 import type { Task } from "../tasks/task.ts";
+import { collect } from "./collect.ts";
+import { standardisation, type SiteColumns } from "./columns.ts";
 import { readDebugSet, type DebugSample } from "./debug-set.ts";
+import { detectorTensors } from "./detector-tensors.ts";
 import { evaluate } from "./evaluate.ts";
+import { scoreSamples } from "./fit.ts";
+import { flaggedAt } from "./flags.ts";
 import { ModelRuns } from "./model-runs.ts";
+import { parameters, randomNetwork } from "./network.ts";
+import { Random } from "./random.ts";
 import { SampleStore } from "./sample-store.ts";
 import { train, trainingTaps } from "./train.ts";
 
@@ -85,6 +93,58 @@ describe("training on the example model", () => {
     ).toBeLessThanOrEqual(0.05);
     // The self-check ran the whole debug set through the graph: what it flags there agrees with what was computed here.
     expect(report.self_check.failing.attack_success.value).toBe(0);
+  });
+
+  it("computes the very flags of the graph from collected columns", async () => {
+    const runs = new ModelRuns(engine, task, new SampleStore(task, debug.slice(0, 20)));
+    const sites = (await collect(runs, [1])).sites as [SiteColumns];
+    const all = debug.slice(0, 20).map((_, sample) => sample);
+    const window = {
+      features: "attention+value",
+      kernel: 3,
+      standardisation: standardisation(sites[0], all),
+    } as const;
+    const network = randomNetwork(3 * sites[0].width, new Random(1, "network"));
+    for (const values of parameters(network)) values.forEach((value, i) => (values[i] = Math.fround(value)));
+    const fitted = { site: 1, ...window, network };
+    const scores = scoreSamples(fitted, sites[0], all);
+    const sorted = Float64Array.from(scores.flatMap((logits) => [...logits])).sort();
+    // Between two scores, so that rounding decides nothing.
+    const between = (share: number): number => {
+      const at = Math.floor(share * sorted.length);
+      return Math.fround((sorted[at]! + sorted[at + 1]!) / 2);
+    };
+    const thresholds = { gate: between(0.98), column: between(0.9) };
+    const tensors = detectorTensors({
+      sites: 4,
+      detection: [{ fitted, ...thresholds }],
+      reference: {
+        ratio: true,
+        attention: float32([4, 1, 1, 1], new Float32Array(4)),
+        value: float32([4, 1, 1, 1], new Float32Array(4)),
+        keys: null,
+      },
+      kind: "zero",
+      firstKey: 1,
+    });
+    await engine.publish("random", tensors);
+    let flagged = 0;
+    await runs.forEachBatch(
+      all.map((sample) => ({ sample, mode: "observe" })),
+      { detector: "random" },
+      ({ indices, result }) => {
+        const { keys, firstSite } = result.flags[0]!;
+        indices.forEach((sample, row) => {
+          const graph = [...firstSite.subarray(row * keys, (row + 1) * keys)].flatMap((site, key) =>
+            site > 0 ? [key] : [],
+          );
+          expect(graph).toEqual(flaggedAt(scores[sample]!, sites[0].samples[sample]!, thresholds, 1));
+          flagged += graph.length;
+        });
+      },
+    );
+    await engine.retire("random");
+    expect(flagged).toBeGreaterThan(20);
   });
 
   it.each<[string, (samples: DebugSample[]) => DebugSample[], RegExp]>([

@@ -5,14 +5,12 @@
 import { encodeBundle } from "../detector/bundle.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import type { DetectorTensors } from "../shared/detector-tensors.ts";
-import { AtPatchError } from "../shared/errors.ts";
 import type { TapKind } from "../shared/patched-model.ts";
 import type { Task } from "../tasks/task.ts";
-import { neededForGate } from "./calibrate.ts";
-import { chooseDetector, type Choice } from "./choose.ts";
+import { chooseDetector } from "./choose.ts";
 import { collect, collectTaps } from "./collect.ts";
 import type { DebugSample } from "./debug-set.ts";
-import { decide, explainedShare, verdictBounds } from "./decide.ts";
+import { decide, explainedShare } from "./decide.ts";
 import { detectorTensors, type DetectorParts, type ReferenceKind } from "./detector-tensors.ts";
 import { evaluate, type Evaluation } from "./evaluate.ts";
 import { fitCandidate } from "./candidate.ts";
@@ -22,6 +20,7 @@ import { ModelRuns } from "./model-runs.ts";
 import { Random } from "./random.ts";
 import { referenceTaps } from "./reference.ts";
 import { Repairs } from "./repairs.ts";
+import { checkGathered, checkSizes, refusal } from "./refusals.ts";
 import { trainingReport, type TrainingReport } from "./report.ts";
 import { SampleStore } from "./sample-store.ts";
 import { stratifiedFolds } from "./split.ts";
@@ -54,7 +53,6 @@ export interface Trained {
 
 /** Base samples are dealt to this many folds for choosing; two leave most failing samples held out. */
 const folds = 2;
-const fewestFailing = 8;
 const defaultSteps = 450;
 
 /**
@@ -212,54 +210,4 @@ class PublishedReferences {
     for (const id of this.#ids.values()) await this.#engine.retire(id);
     this.#ids.clear();
   }
-}
-
-function checkSizes(samples: readonly DebugSample[], alpha: number): void {
-  const clean = samples.filter(({ set }) => set === "clean").length;
-  const failing = samples.length - clean;
-  // Half of the clean samples calibrate the thresholds, in every fold and at the end.
-  const needed = 2 * neededForGate(alpha) + 2;
-  if (failing < fewestFailing) {
-    throw new AtPatchError(
-      "ATPATCH_TRAINING",
-      `the debug set has ${failing} failing samples, at least ${fewestFailing} are needed (better 20 to 100)`,
-    );
-  }
-  if (clean < needed) {
-    throw new AtPatchError(
-      "ATPATCH_TRAINING",
-      `the debug set has ${clean} clean samples: a false-flag rate of ${percentText(alpha)} needs at least ${needed} (better 600); add clean samples or allow a higher rate`,
-    );
-  }
-}
-
-function checkGathered({ data, localization }: Gathered): void {
-  if (data.failing.length < fewestFailing) {
-    throw new AtPatchError(
-      "ATPATCH_TRAINING",
-      `the model answers ${localization.answered_rightly} of the failing samples rightly: ${data.failing.length} wrong answers are left, at least ${fewestFailing} are needed`,
-    );
-  }
-  if (data.labels.size < 2) {
-    throw new AtPatchError(
-      "ATPATCH_TRAINING",
-      `these failures are not carried by attention columns: repairing any window of columns changes the answer of ${data.labels.size} of ${data.failing.length} failing samples`,
-    );
-  }
-}
-
-function refusal({ chosen: { heldOut }, control }: Choice, what: string): AtPatchError {
-  const of = (count: number): string => `${count} of ${heldOut.failing}`;
-  return new AtPatchError(
-    "ATPATCH_TRAINING",
-    `${what}: a detector fitted on one half of them changes the answer of ${of(heldOut.repaired)} held-out failing samples, ` +
-      `${heldOut.correct} of them to the right one; random columns change ${control.repaired}. That explains ` +
-      `${percentText(explainedShare(heldOut, control))}: below ${percentText(verdictBounds.refuse)} nothing is shipped, ` +
-      `up to ${percentText(verdictBounds.partly)} only when a partial explanation is accepted`,
-  );
-}
-
-/** "2.5 %" */
-export function percentText(share: number): string {
-  return `${Math.round(share * 1000) / 10} %`;
 }
