@@ -133,7 +133,7 @@ describe("AdamW", () => {
       [0, 1].forEach((i) => {
         m[i] = 0.9 * m[i]! + 0.1 * gradient[i]!;
         v[i] = 0.999 * v[i]! + 0.001 * gradient[i]! ** 2;
-        const direction = m[i]! / (1 - 0.9 ** t) / (Math.sqrt(v[i]! / (1 - 0.999 ** t)) + 1e-8);
+        const direction = m[i] / (1 - 0.9 ** t) / (Math.sqrt(v[i] / (1 - 0.999 ** t)) + 1e-8);
         expected[i] = expected[i]! - 0.01 * (direction + 0.1 * expected[i]!);
       });
       optimiser.step([gradient], 0.01);
