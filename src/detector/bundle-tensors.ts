@@ -1,6 +1,7 @@
 /** What holds of the tensors of a detector: datatypes, shapes that agree with each other, and ranges. */
 import {
   attentionFeatureCount,
+  detectorShapes,
   detectorTensorNames,
   settingIndex,
   type DetectorTensorName,
@@ -31,21 +32,7 @@ const limits: Readonly<Record<string, number>> = {
   d: maxChannels,
 };
 
-const shapes: Readonly<Record<DetectorTensorName, readonly Dim[]>> = {
-  slot: ["S"],
-  feature_mean: ["D", "F"],
-  feature_scale: ["D", "F"],
-  conv1_weight: ["D", "C1", "F", "K"],
-  conv1_bias: ["D", "C1"],
-  conv2_weight: ["D", "C2", "C1", 1],
-  conv2_bias: ["D", "C2"],
-  conv3_weight: ["D", 1, "C2", 1],
-  conv3_bias: ["D", 1],
-  thresholds: ["D", 2],
-  reference_attention: ["S", "H", "Tq", "Tk?"],
-  reference_value: ["S", "Hv", "Tk?", "d"],
-  settings: [Object.keys(settingIndex).length],
-};
+const shapes: Readonly<Record<DetectorTensorName, readonly Dim[]>> = detectorShapes;
 
 /**
  * Checks the tensors of a detector, whoever made them.

@@ -4,7 +4,7 @@ import type { AttentionSite } from "../attention/site.ts";
 import { OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
 import { DataType, opsetOf, valueInfo, type ModelProto } from "../onnx/model.ts";
 import { AtPatchError } from "../shared/errors.ts";
-import { detectorTensorNames, type DetectorTensorName } from "../shared/detector-tensors.ts";
+import { detectorShapes, detectorTensorNames } from "../shared/detector-tensors.ts";
 import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
 import { addDefaults, emitModePerSample, type DetectorDefaults } from "./defaults.ts";
 import { emitReported } from "./axis-state.ts";
@@ -69,23 +69,6 @@ export function instrumentGraph(
   }
 }
 
-/** Shapes of the detector tensors; names of dimensions as in `shared/detector-tensors.ts`. */
-const detectorShapes: Record<DetectorTensorName, readonly (string | number)[]> = {
-  slot: ["S"],
-  feature_mean: ["D", "F"],
-  feature_scale: ["D", "F"],
-  conv1_weight: ["D", "C1", "F", "K"],
-  conv1_bias: ["D", "C1"],
-  conv2_weight: ["D", "C2", "C1", 1],
-  conv2_bias: ["D", "C2"],
-  conv3_weight: ["D", 1, "C2", 1],
-  conv3_bias: ["D", 1],
-  thresholds: ["D", 2],
-  reference_attention: ["S", "H", "Rq", "Rk"],
-  reference_value: ["S", "Hv", "Rt", "d"],
-  settings: [5],
-};
-
 function addInterface(
   model: ModelProto,
   sites: readonly AttentionSite[],
@@ -104,7 +87,10 @@ function addInterface(
       valueInfo(
         hotfixNames.detector(name),
         name === "slot" ? DataType.INT64 : DataType.FLOAT,
-        detectorShapes[name].map((dim) => (typeof dim === "string" ? named(dim) : dim)),
+        // The references of one site may be lists or single numbers: their lengths have names of their own.
+        detectorShapes[name].map((dim) =>
+          typeof dim !== "string" ? dim : named(/^[TH]/.test(dim) ? `${name}_${dim.replace("?", "")}` : dim),
+        ),
       ),
     ),
   );

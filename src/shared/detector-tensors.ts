@@ -67,3 +67,23 @@ export const settingIndex = {
   /** 1: flagged columns get the benign value; 0: they keep theirs (`attention-only`). */
   replaceValue: 4,
 } as const;
+
+/**
+ * Shapes of the tensors. A letter stands for one length throughout; one that ends in "?" may be 1 instead, and then
+ * broadcasts.
+ */
+export const detectorShapes = {
+  slot: ["S"],
+  feature_mean: ["D", "F"],
+  feature_scale: ["D", "F"],
+  conv1_weight: ["D", "C1", "F", "K"],
+  conv1_bias: ["D", "C1"],
+  conv2_weight: ["D", "C2", "C1", 1],
+  conv2_bias: ["D", "C2"],
+  conv3_weight: ["D", 1, "C2", 1],
+  conv3_bias: ["D", 1],
+  thresholds: ["D", 2],
+  reference_attention: ["S", "H", "Tq", "Tk?"],
+  reference_value: ["S", "Hv", "Tk?", "d"],
+  settings: [Object.keys(settingIndex).length],
+} as const satisfies Readonly<Record<DetectorTensorName, readonly (string | number)[]>>;
