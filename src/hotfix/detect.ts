@@ -11,7 +11,7 @@ import { settingIndex, type DetectorTensorName } from "../shared/detector-tensor
 import { DataType } from "../onnx/model.ts";
 import { featureLimit, notACandidate } from "./constants.ts";
 import type { Emitter } from "../onnx/emitter.ts";
-import { emitFeatures } from "./features.ts";
+import { emitFeatures, type Features } from "./features.ts";
 
 /** State that travels from site to site, as tensor names. */
 export interface Carried {
@@ -47,26 +47,22 @@ export function emitDetection(
   selfAttention: boolean,
 ): Carried {
   const features = emitFeatures(e, inputs.map, inputs.value, selfAttention);
-  const logits = emitNetwork(e, features.attention, features.value, features.visible, inputs.slot, detector);
-
+  const logits = emitNetwork(e, features, inputs.slot, detector);
   const thresholds = e.gather(detector.thresholds, inputs.slot); // [2]
-  const observed = e.unsqueeze(e.op("Greater", [inputs.mode, e.int32(0)]), [1]); // [B,1]
+  const position = e.toFloat(e.positions(e.dim(logits, 1)));
   const reachable = e.op("And", [
     e.cast(e.squeeze(features.visible, [1]), DataType.BOOL),
-    e.squeeze(e.atLeast(features.position, emitSetting(e, detector, "firstKey")), [1]),
+    e.atLeast(position, emitSetting(e, detector, "firstKey")),
   ]);
-  const candidate = e.op("And", [
-    e.op("And", [reachable, observed]),
-    e.atLeast(logits, e.gather(thresholds, e.int(1))),
-  ]);
-  const opening = e.op("And", [candidate, e.atLeast(logits, e.gather(thresholds, e.int(0)))]);
+  const opening = e.op("And", [reachable, e.atLeast(logits, e.gather(thresholds, e.int(0)))]);
 
   const then = e.branch();
   const flagged = emitFlags(then, inputs, detector, carried, {
     logits,
-    candidate,
+    thresholds,
+    reachable,
     opening,
-    visible: features.visible,
+    visibleCount: features.visibleCount,
   });
   const otherwise = e.branch();
   const kept = identity(otherwise, carried);
@@ -100,24 +96,16 @@ export function emitSetting(e: Emitter, detector: DetectorNames, name: keyof typ
 }
 
 /** Logits [B,Tk] of the site's network. */
-function emitNetwork(
-  e: Emitter,
-  attention: string,
-  value: string,
-  visible: string,
-  slot: string,
-  detector: DetectorNames,
-): string {
-  const x = e.op("Concat", [attention, value], { axis: 1 }); // [B,F,Tk]
-  const featureCount = e.dim(x, 1); // rows are padded to the widest site
+function emitNetwork(e: Emitter, features: Features, slot: string, detector: DetectorNames): string {
+  const x = e.concat([features.attention, features.value], 2); // [B,Tk,F]
+  const featureCount = e.dim(x, 2); // rows are padded to the widest site
   const row = (name: DetectorTensorName): string => e.gather(detector[name], slot);
-  const perFeature = (name: DetectorTensorName): string =>
-    e.unsqueeze(e.take(row(name), featureCount, [0]), [0, 2]);
+  const perFeature = (name: DetectorTensorName): string => e.take(row(name), featureCount, [0]);
 
   const centred = e.op("Sub", [x, perFeature("feature_mean")]);
   const scaled = e.clip(e.op("Mul", [centred, perFeature("feature_scale")]), -featureLimit, featureLimit);
   // Hidden positions count as zeros, like the space beyond the ends: padding cannot reach a neighbour.
-  const standardised = e.op("Mul", [scaled, visible]);
+  const standardised = e.transpose(e.op("Mul", [scaled, features.visibleColumn]), [0, 2, 1]); // [B,F,Tk]
   const convolve = (input: string, weight: string, bias: string): string =>
     e.op("Conv", [input, weight, bias], { auto_pad: "SAME_UPPER" });
   const hidden1 = e.op("Relu", [
@@ -127,24 +115,44 @@ function emitNetwork(
   return e.squeeze(convolve(hidden2, row("conv3_weight"), row("conv3_bias")), [1]);
 }
 
+/** What the network found, as tensor names. */
+interface Findings {
+  /** float32 [B,Tk] */
+  readonly logits: string;
+  /** float32 [2] */
+  readonly thresholds: string;
+  /** bool [B,Tk]: visible columns from firstKey on, and those of them that reach the gate. */
+  readonly reachable: string;
+  readonly opening: string;
+  /** float32 [B,1,1] */
+  readonly visibleCount: string;
+}
+
 /** Flags after this site, for batches in which some gate opened. */
 function emitFlags(
   e: Emitter,
   inputs: SiteInputs,
   detector: DetectorNames,
   carried: Carried,
-  found: { logits: string; candidate: string; opening: string; visible: string },
+  found: Findings,
 ): Carried {
-  const zero = e.int32(0);
-  const unflagged = e.op("Equal", [carried.flags, zero]);
-  const gated = e.op("And", [found.candidate, e.any(found.opening, [1])]);
-  const wanted = e.op("And", [gated, unflagged]);
-  const visibleCount = e.reduce("ReduceSum", e.squeeze(found.visible, [1]), [1]); // [B,1]
-  const share = e.op("Mul", [visibleCount, emitSetting(e, detector, "maxFlaggedShare")]);
+  const observed = e.unsqueeze(e.op("Greater", [inputs.mode, e.int32(0)]), [1]); // [B,1]
+  const gate = e.op("And", [observed, e.any(found.opening, [1])]);
+  const known = e.cast(carried.flags, DataType.BOOL);
+  const wanted = e.and(
+    found.reachable,
+    e.atLeast(found.logits, e.gather(found.thresholds, e.int(1))),
+    gate,
+    e.op("Not", [known]),
+  );
+  const share = e.op("Mul", [
+    e.squeeze(found.visibleCount, [2]),
+    emitSetting(e, detector, "maxFlaggedShare"),
+  ]);
   const most = e.op("Max", [e.op("Floor", [share]), e.float(1)]);
-  const taken = e.reduce("ReduceSum", e.toFloat(e.op("Not", [unflagged])), [1]);
-  const room = e.op("Sub", [most, taken]);
-  const fresh = e.op("And", [wanted, e.op("Less", [emitRanks(e, wanted, found.logits), room])]);
+  const room = e.op("Sub", [most, e.reduce("ReduceSum", e.toFloat(known), [1])]); // [B,1]
+  const ranks = emitRanks(e, wanted, found.logits);
+  const fresh = e.op("And", [wanted, e.op("Less", [ranks, e.cast(room, DataType.INT64)])]);
 
   const number = e.cast(e.op("Add", [inputs.site, e.int(1)]), DataType.INT32);
   const flags = e.op("Where", [fresh, number, carried.flags]);
@@ -152,21 +160,25 @@ function emitFlags(
   return { flags, scores, repair: emitRepair(e, flags, inputs.mode) };
 }
 
-/** Rank of every column by logit among the candidates, as float32 [B,Tk]; 0 is the highest, ties go to the lower position. */
+/** Rank of every column by logit among the candidates, int64 [B,Tk]; 0 is the highest, ties go to the lower position. */
 function emitRanks(e: Emitter, candidate: string, logits: string): string {
   const ranked = e.op("Where", [candidate, logits, e.float(notACandidate)]);
-  const [sorted, order] = [e.fresh("sorted"), e.fresh("order")];
-  e.ops("TopK", [ranked, e.dim(ranked, 1)], [sorted, order], { axis: 1, largest: 1, sorted: 1 });
-  const keys = e.squeeze(e.dim(ranked, 1), [0]);
-  const places = e.toFloat(e.op("Range", [e.int(0), keys, e.int(1)]));
-  return e.op("ScatterElements", [ranked, order, e.op("Expand", [places, e.op("Shape", [ranked])])], {
-    axis: 1,
-  });
+  const keys = e.dim(ranked, 1);
+  const sort = (x: string, largest: 0 | 1): string => {
+    const [sorted, order] = [e.fresh("sorted"), e.fresh("order")];
+    e.ops("TopK", [x, keys], [sorted, order], { axis: 1, largest, sorted: 1 });
+    return order;
+  };
+  // The order of an order tells where each position stands in it.
+  return sort(sort(ranked, 1), 0);
+}
+
+/** int32 [B,Tk]: above 0 for flagged columns of samples in enforce mode (2), not for those in other modes (0, 1). */
+export function emitEnforced(e: Emitter, flags: string, mode: string): string {
+  return e.op("Mul", [flags, e.unsqueeze(e.op("Sub", [mode, e.int32(1)]), [1])]);
 }
 
 /** Whether some sample in enforce mode has a flagged column. */
 export function emitRepair(e: Emitter, flags: string, mode: string): string {
-  const enforced = e.unsqueeze(e.op("Greater", [mode, e.int32(1)]), [1]);
-  const flagged = e.op("Greater", [flags, e.int32(0)]);
-  return e.any(e.op("And", [flagged, enforced]));
+  return e.op("Greater", [e.reduce("ReduceMax", emitEnforced(e, flags, mode), null), e.int32(0)]);
 }

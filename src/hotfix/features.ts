@@ -10,20 +10,21 @@
  *   7  z-score of its mean mass within the sample      8, 9, 10  first visible / last visible / other visible position
  * All are reductions over the sample's own visible queries: batch composition and padding do not enter.
  */
-import { DataType } from "../onnx/model.ts";
-import { epsilon, tieFactor, zScoreFloor } from "./constants.ts";
 import type { Emitter } from "../onnx/emitter.ts";
+import { epsilon, tieFactor, zScoreFloor } from "./constants.ts";
 
 /** Tensor names of the features of one map. */
 export interface Features {
-  /** float32 [B, 11, Tk] */
+  /** float32 [B, Tk, 11] */
   readonly attention: string;
-  /** float32 [B, Hv·d, Tk] */
+  /** float32 [B, Tk, Hv·d] */
   readonly value: string;
   /** float32 [B, 1, Tk]: 1 for visible keys, else 0. */
   readonly visible: string;
-  /** float32 [1, 1, Tk]: 0, 1, 2, … */
-  readonly position: string;
+  /** The same as [B, Tk, 1]. */
+  readonly visibleColumn: string;
+  /** float32 [B, 1, 1]: number of visible keys, at least 1. */
+  readonly visibleCount: string;
 }
 
 /**
@@ -35,70 +36,59 @@ export function emitFeatures(e: Emitter, map: string, value: string, selfAttenti
   const headMean = e.reduce("ReduceMean", map, [1], false); // [B,Tq,Tk]
   const seen = e.toFloat(e.op("Greater", [headMean, e.float(0)])); // [B,Tq,Tk]
   const visible = e.reduce("ReduceMax", seen, [1]); // [B,1,Tk]
-  const weight = emitQueryWeights(e, seen, visible, selfAttention); // [B,Tq,1], sums to 1
-  const weightRow = e.transpose(weight, [0, 2, 1]); // [B,1,Tq]
+  const visibleColumn = e.transpose(visible, [0, 2, 1]); // [B,Tk,1]
+  const visibleCount = e.op("Max", [e.reduce("ReduceSum", visible, [2]), e.float(1)]);
+  const seesSomething = e.reduce("ReduceMax", seen, [2]); // [B,Tq,1]
+  const counts = selfAttention ? emitVisibleQueries(e, seesSomething, visibleColumn) : seesSomething;
+  const queryCount = e.op("Max", [e.reduce("ReduceSum", counts, [1]), e.float(1)]);
+  // Equal weights over the queries that count; they sum to 1.
+  const weights = e.transpose(e.op("Div", [counts, queryCount]), [0, 2, 1]); // [B,1,Tq]
 
   const keysSeen = e.op("Max", [e.reduce("ReduceSum", seen, [2]), e.float(1)]); // [B,Tq,1]
-  const uniform = e.op("MatMul", [weightRow, e.op("Reciprocal", [keysSeen])]); // [B,1,1]
+  const uniform = e.op("MatMul", [weights, e.op("Reciprocal", [keysSeen])]); // [B,1,1]
 
-  const headMass = e.op("MatMul", [e.unsqueeze(weightRow, [1]), map]); // [B,H,1,Tk]
+  const headMass = e.op("MatMul", [e.unsqueeze(weights, [1]), map]); // [B,H,1,Tk]
   const mass = e.reduce("ReduceMean", headMass, [1], false); // [B,1,Tk]
-  const counted = e.op("Mul", [headMean, e.op("Sign", [weight])]); // padded queries are 0
-  const largest = e.reduce("ReduceMax", counted, [1]);
+  const largest = e.reduce("ReduceMax", e.op("Mul", [headMean, counts]), [1]);
   const deviation = e.op("Sub", [headMean, mass]);
-  const variance = e.op("MatMul", [weightRow, e.op("Mul", [deviation, deviation])]);
+  const variance = e.op("MatMul", [weights, e.op("Mul", [deviation, deviation])]);
   const spread = e.op("Div", [e.op("Sqrt", [variance]), e.op("Add", [mass, e.float(epsilon)])]);
-  const pooled = e.take(headMean, e.int([1]), [1]); // [B,1,Tk]
   const rowLargest = e.op("Mul", [e.reduce("ReduceMax", headMean, [2]), e.float(tieFactor)]);
-  const isLargest = e.toFloat(e.atLeast(headMean, rowLargest));
+  const share = e.op("MatMul", [weights, e.toFloat(e.atLeast(headMean, rowLargest))]);
   const pooledHeads = e.take(map, e.int([1]), [2]); // [B,H,1,Tk]
 
-  const masses = e.op(
-    "Concat",
+  const masses = e.concat(
     [
       mass,
       largest,
-      pooled,
+      e.take(headMean, e.int([1]), [1]),
       e.reduce("ReduceMax", headMass, [1], false),
       e.reduce("ReduceMax", pooledHeads, [1], false),
     ],
-    { axis: 1 },
+    1,
   );
-  const positive = e.op("Add", [masses, e.float(epsilon)]);
-  const logRatios = e.op("Log", [e.op("Div", [positive, e.op("Add", [uniform, e.float(epsilon)])])]);
-
-  const position = emitPositions(e, visible);
-  const share = e.op("MatMul", [weightRow, isLargest]);
-  const attention = e.op(
-    "Concat",
-    [logRatios, spread, share, emitZScore(e, mass, visible), ...emitPlaces(e, position, visible)],
-    { axis: 1 },
-  );
-  const tokens = e.op("Reshape", [e.transpose(value, [0, 2, 1, 3]), e.int([0, 0, -1])]); // [B,Tk,Hv·d]
-  return { attention, value: e.transpose(tokens, [0, 2, 1]), visible, position };
+  const [positive, unit] = [masses, uniform].map((x) => e.op("Add", [x, e.float(epsilon)]));
+  const logRatios = e.op("Log", [e.op("Div", [positive ?? "", unit ?? ""])]);
+  const rows = [logRatios, spread, share, emitZScore(e, mass, visible, visibleCount), emitPlaces(e, visible)];
+  return {
+    attention: e.transpose(e.concat(rows, 1), [0, 2, 1]),
+    value: e.reshape(e.transpose(value, [0, 2, 1, 3]), [0, 0, -1]),
+    visible,
+    visibleColumn,
+    visibleCount,
+  };
 }
 
-/** Weights of the queries [B,Tq,1]: equal over queries that see a key and, in self-attention, are visible themselves. */
-function emitQueryWeights(e: Emitter, seen: string, visible: string, selfAttention: boolean): string {
-  const seesSomething = e.reduce("ReduceMax", seen, [2]); // [B,Tq,1]
-  const counted = selfAttention ? emitVisibleQueries(e, seesSomething, visible) : seesSomething;
-  const count = e.op("Max", [e.reduce("ReduceSum", counted, [1]), e.float(1)]);
-  return e.op("Div", [counted, count]);
-}
-
-/** Queries that are visible as keys; where Tq ≠ Tk (reduced key grids, caches) the positions cannot be compared. */
-function emitVisibleQueries(e: Emitter, seesSomething: string, visible: string): string {
-  const sameLength = e.op("Equal", [e.dim(seesSomething, 1), e.dim(visible, 2)]);
+/**
+ * Queries that see a key and are visible as keys themselves, [B,Tq,1]; where Tq ≠ Tk (reduced key grids, caches) the
+ * positions cannot be compared.
+ */
+function emitVisibleQueries(e: Emitter, seesSomething: string, visibleColumn: string): string {
   const queries = e.dim(seesSomething, 1);
+  const sameLength = e.op("Equal", [queries, e.dim(visibleColumn, 1)]);
   const then = e.branch();
   // The cut changes nothing here; where fixed sizes differ the runtime would refuse the branch that never runs.
-  const comparable = then.op("Slice", [
-    then.transpose(visible, [0, 2, 1]),
-    then.int([0]),
-    queries,
-    then.int([1]),
-  ]);
-  const both = then.op("Mul", [seesSomething, comparable]);
+  const both = then.op("Mul", [seesSomething, then.take(visibleColumn, queries, [1])]);
   const otherwise = e.branch();
   const all = otherwise.op("Identity", [seesSomething]);
   const counted = e.fresh("queries");
@@ -111,32 +101,21 @@ function emitVisibleQueries(e: Emitter, seesSomething: string, visible: string):
   return counted;
 }
 
-/** 0, 1, 2, … along the keys as float32 [1,1,Tk]. */
-function emitPositions(e: Emitter, visible: string): string {
-  const keys = e.squeeze(e.dim(visible, 2), [0]);
-  return e.unsqueeze(e.toFloat(e.op("Range", [e.int(0), keys, e.int(1)])), [0, 1]);
-}
-
-/** z-score of the mean mass over the visible keys of the sample. */
-function emitZScore(e: Emitter, mass: string, visible: string): string {
-  const count = e.op("Max", [e.reduce("ReduceSum", visible, [2]), e.float(1)]);
-  const mean = e.op("Div", [e.reduce("ReduceSum", e.op("Mul", [mass, visible]), [2]), count]);
+/** z-score of the mean mass over the visible keys of the sample; hidden keys have no mass. */
+function emitZScore(e: Emitter, mass: string, visible: string, count: string): string {
+  const mean = e.op("Div", [e.reduce("ReduceSum", mass, [2]), count]);
   const deviation = e.op("Mul", [e.op("Sub", [mass, mean]), visible]);
-  const variance = e.op("Div", [e.reduce("ReduceSum", e.op("Mul", [deviation, deviation]), [2]), count]);
-  const floor = e.op("Max", [mean, e.float(epsilon)]);
-  return e.op("Div", [
-    deviation,
-    e.op("Add", [e.op("Sqrt", [variance]), e.op("Mul", [floor, e.float(zScoreFloor)])]),
-  ]);
+  const variance = e.op("Div", [e.reduce("ReduceSumSquare", deviation, [2]), count]);
+  const floor = e.op("Mul", [e.op("Max", [mean, e.float(epsilon)]), e.float(zScoreFloor)]);
+  return e.op("Div", [deviation, e.op("Add", [e.op("Sqrt", [variance]), floor])]);
 }
 
-/** One-hot rows first / last / other visible, each float32 [B,1,Tk]. */
-function emitPlaces(e: Emitter, position: string, visible: string): [string, string, string] {
-  const isVisible = e.cast(visible, DataType.BOOL);
-  const firstPosition = e.reduce("ReduceMin", e.op("Where", [isVisible, position, e.float(1e9)]), [2]);
-  const lastPosition = e.reduce("ReduceMax", e.op("Where", [isVisible, position, e.float(-1)]), [2]);
-  const isFirst = e.op("And", [isVisible, e.atLeast(firstPosition, position)]);
-  const isLast = e.op("And", [isVisible, e.atLeast(position, lastPosition)]);
-  const isOther = e.op("And", [isVisible, e.op("Not", [e.op("Or", [isFirst, isLast])])]);
-  return [e.toFloat(isFirst), e.toFloat(isLast), e.toFloat(isOther)];
+/** One-hot rows first / last / other visible: float32 [B,3,Tk]. */
+function emitPlaces(e: Emitter, visible: string): string {
+  const [before, after] = [0, 1].map((reverse) =>
+    e.op("CumSum", [visible, e.int(2)], { exclusive: 1, reverse }),
+  );
+  const outermost = e.toFloat(e.op("Less", [e.concat([before ?? "", after ?? ""], 1), e.float(0.5)]));
+  const ends = e.op("Mul", [outermost, visible]);
+  return e.concat([ends, e.op("Sub", [visible, e.reduce("ReduceMax", ends, [1])])], 1);
 }

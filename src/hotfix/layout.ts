@@ -46,8 +46,7 @@ export function toCanonical(
 
 /** Shape to reshape to; null when the layout is canonical already. */
 function canonicalShape(e: Emitter, tensor: string, leading: LeadingDims, mode: string): string | null {
-  const trailing = (from: number): string =>
-    e.slice(e.op("Shape", [tensor]), e.int([from]), e.int([from + 2]), 0);
+  const trailing = (from: number): string => e.dims(tensor, from, from + 2);
   const concat = (...parts: string[]): string => e.concat(parts, 0);
   switch (leading) {
     case "B*H": // [B·H, r, c] → [B, H, r, c]

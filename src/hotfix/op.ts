@@ -89,11 +89,7 @@ export function attentionPatchFunction(kind: "self" | "cross", opset: number): F
 export function attentionFeaturesFunction(kind: "self" | "cross", opset: number): FunctionProto {
   const e = new Emitter(opset, new FreshNames(), "body");
   const features = emitFeatures(e, "map", "value", kind === "self");
-  const outputs = [
-    e.transpose(features.attention, [0, 2, 1]),
-    e.transpose(features.value, [0, 2, 1]),
-    e.squeeze(features.visible, [1]),
-  ];
+  const outputs = [features.attention, features.value, e.squeeze(features.visible, [1])];
   return modelFunction(e, featureOperator[kind], {
     inputs: ["map", "value"],
     outputs,

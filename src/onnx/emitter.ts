@@ -21,7 +21,7 @@ import {
 export const minimumOpset = 11;
 
 type Attributes = Readonly<Record<string, AttributeValue>>;
-type Reduction = "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin";
+type Reduction = "ReduceSum" | "ReduceSumSquare" | "ReduceMean" | "ReduceMax";
 
 /** Constants of an emitter and its branches: they stand in the outermost graph, which every branch can read. */
 interface Constants {
@@ -112,9 +112,10 @@ export class Emitter {
     return this.cast(x, DataType.FLOAT);
   }
 
-  /** x ≥ y, in operators every opset has. */
+  /** x ≥ y; false where either is no number. */
   atLeast(x: string, y: string): string {
-    return this.op("Not", [this.op("Less", [x, y])]);
+    if (this.opset >= 12) return this.op("GreaterOrEqual", [x, y]);
+    return this.op("Or", [this.op("Greater", [x, y]), this.op("Equal", [x, y])]);
   }
 
   and(...tests: readonly string[]): string {
@@ -179,9 +180,15 @@ export class Emitter {
     return this.op("Slice", [x, this.int(axes.map(() => 0)), ends, this.int(axes)]);
   }
 
+  /** Lengths of the axes from `start` to before `end` as an int64 vector. */
+  dims(x: string, start: number, end: number): string {
+    if (this.opset >= 15) return this.op("Shape", [x], { start, end });
+    return this.slice(this.op("Shape", [x]), this.int([start]), this.int([end]), 0);
+  }
+
   /** Length of one axis as an int64 [1]. */
   dim(x: string, axis: number): string {
-    return this.gather(this.op("Shape", [x]), this.int([axis]));
+    return this.dims(x, axis, axis + 1);
   }
 
   /** 0, 1, …, n-1 as int64 [n]. @param length int64 vector of one item */

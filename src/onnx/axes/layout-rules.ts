@@ -147,6 +147,17 @@ const constant: Rule = (c) => {
   return [list ? [freshAxis(c, "0", list.ints.length + list.floats.length + list.strings.length)] : []];
 };
 
+/** Number of sizes a Shape returns: since opset 15 it may be asked for a part of them. */
+function shapeLength(c: RuleContext): number | null {
+  const rank = c.axes(0)?.length;
+  if (rank === undefined) return null;
+  const bound = (name: string, absent: number): number => {
+    const value = intAttribute(c.node, name, absent);
+    return Math.min(Math.max(value < 0 ? value + rank : value, 0), rank);
+  };
+  return Math.max(bound("end", rank) - bound("start", 0), 0);
+}
+
 export const layoutRules: Readonly<Record<string, Rule>> = {
   ...cutRules,
   Transpose: transpose,
@@ -160,6 +171,6 @@ export const layoutRules: Readonly<Record<string, Rule>> = {
   Constant: constant,
   ConstantOfShape: constantOfShape,
   Range: (c) => [[freshAxis(c, "0", null)]],
-  Shape: (c) => [[freshAxis(c, "0", c.axes(0)?.length ?? null)]],
+  Shape: (c) => [[freshAxis(c, "0", shapeLength(c))]],
   Size: () => [[]],
 };
