@@ -28,6 +28,22 @@ describe("best", () => {
   });
 });
 
+describe("best of few samples", () => {
+  const few = (name: 1 | 3, repaired: number, correct: number, altered: number): Tried => ({
+    ...tried(name, 0, 0, 0),
+    heldOut: { failing: 20, repaired, correct, clean: 100, flagged: 2, altered },
+  });
+
+  it("does not let one sample decide on right answers or altered predictions, but on repair", () => {
+    const simple = few(1, 20, 18, 1);
+    expect(best([simple, few(3, 20, 19, 0)])).toBe(simple);
+    const better = few(3, 20, 20, 0);
+    expect(best([simple, better])).toBe(better);
+    const unrepaired = few(1, 19, 18, 0);
+    expect(best([unrepaired, better])).toBe(better);
+  });
+});
+
 describe("decide", () => {
   it("refuses ordinary errors, asks for partial explanations, goes on with triggers", () => {
     const share = (repaired: number, correct: number, random: number): number =>

@@ -135,24 +135,33 @@ export async function chooseDetector(
  * altered clean predictions, then the first.
  */
 export function best(entries: readonly Tried[]): Tried {
-  const within = (
-    kept: readonly Tried[],
-    share: (heldOut: HeldOut) => number,
-    slack: number,
-  ): readonly Tried[] => {
-    const most = Math.max(...kept.map(({ heldOut }) => share(heldOut)));
-    return kept.filter(({ heldOut }) => share(heldOut) >= most - slack);
-  };
-  const repaired = within(entries, (counts) => shareOf(counts, "repaired"), tolerance.repaired + 1e-9);
-  const correct = within(repaired, (counts) => shareOf(counts, "correct"), tolerance.correct + 1e-9);
-  const unaltered = within(correct, (counts) => -shareOf(counts, "altered"), tolerance.altered + 1e-9);
-  return unaltered[0] as Tried;
+  let kept = entries;
+  for (const [count, sign] of criteria) {
+    const share = ({ heldOut }: Tried): number => sign * shareOf(heldOut, count);
+    const most = Math.max(...kept.map(share));
+    // A single sample never decides on right answers and altered predictions, however few there are.
+    const single = ({ heldOut }: Tried): number => (count === "repaired" ? 0 : 1 / sizeOf(heldOut, count));
+    kept = kept.filter((entry) => share(entry) >= most - Math.max(tolerance[count], single(entry)) - 1e-9);
+  }
+  return kept[0] as Tried;
 }
 
+type Count = "repaired" | "correct" | "flagged" | "altered";
+
+/** What is compared in turn: more is better, or less. */
+const criteria: readonly (readonly ["repaired" | "correct" | "altered", 1 | -1])[] = [
+  ["repaired", 1],
+  ["correct", 1],
+  ["altered", -1],
+];
+
 /** A held-out count as a share of its set; 0 for an empty set. */
-export function shareOf(heldOut: HeldOut, count: "repaired" | "correct" | "flagged" | "altered"): number {
-  const of = count === "repaired" || count === "correct" ? heldOut.failing : heldOut.clean;
-  return of === 0 ? 0 : heldOut[count] / of;
+export function shareOf(heldOut: HeldOut, count: Count): number {
+  return heldOut[count] / sizeOf(heldOut, count);
+}
+
+function sizeOf({ failing, clean }: HeldOut, count: Count): number {
+  return Math.max(1, count === "repaired" || count === "correct" ? failing : clean);
 }
 
 function describe({ sites, features, kernel, selfTraining }: Candidate): string {
