@@ -1,7 +1,7 @@
 /** What identifies a deployed model without reading all of its weights. */
-import { decodeModel, encodeModel } from "../onnx/codec.ts";
-import { decodeSkeleton, inlineLimit } from "../onnx/skeleton.ts";
-import { isExternal } from "../onnx/tensor-data.ts";
+import { encodeModel } from "../onnx/codec.ts";
+import type { ModelProto, TensorProto } from "../onnx/model.ts";
+import { decodeSkeleton } from "../onnx/skeleton.ts";
 import { sha256 } from "../shared/digest.ts";
 import { sampleBytes, type ModelFile } from "../shared/model-file.ts";
 
@@ -12,21 +12,34 @@ const anyName = "model";
  * "sha256-…" over the graph, its small constants and a sample of each large one. Two models of one architecture differ
  * in nearly every weight, so the sample tells them apart, and a large model costs no more than a small one. Constants in
  * other files enter by location and size only.
+ * @param skeleton the file as `decodeSkeleton` reads it, unchanged
  */
-export function fingerprint(file: ModelFile): string {
-  const model = decodeSkeleton(file.bytes, anyName);
-  for (const tensor of model.graph?.initializer ?? []) {
-    if (!isExternal(tensor)) continue;
-    for (const entry of tensor.externalData) {
-      if (entry.key === "location" && entry.value === file.name) entry.value = anyName;
+export function fingerprint(file: ModelFile, skeleton = decodeSkeleton(file.bytes, file.name)): string {
+  const own = tensorsIn(skeleton, file.name);
+  const rename = (from: string, to: string): void => {
+    for (const { externalData } of own) {
+      for (const entry of externalData)
+        if (entry.key === "location" && entry.value === from) entry.value = to;
     }
-  }
-  return `sha256-${sha256(encodeModel(model), ...(file.weightSample ?? sampleWeights(file.bytes)))}`;
+  };
+  rename(file.name, anyName);
+  const graph = encodeModel(skeleton);
+  rename(anyName, file.name);
+  return `sha256-${sha256(graph, ...(file.weightSample ?? own.flatMap((tensor) => sampleTensor(file.bytes, tensor))))}`;
 }
 
-function sampleWeights(bytes: Uint8Array): Uint8Array[] {
-  return (decodeModel(bytes).graph?.initializer ?? [])
-    .map(({ rawData }) => rawData)
-    .filter((data) => data.length >= inlineLimit)
-    .flatMap((data) => sampleBytes(data.length, (offset, length) => data.subarray(offset, offset + length)));
+/** Constants that are stored in the file of that name. */
+function tensorsIn(model: ModelProto, name: string): TensorProto[] {
+  return (model.graph?.initializer ?? []).filter((tensor) => external(tensor, "location") === name);
+}
+
+function sampleTensor(bytes: Uint8Array, tensor: TensorProto): Uint8Array[] {
+  const start = Number(external(tensor, "offset") ?? 0);
+  return sampleBytes(Number(external(tensor, "length") ?? 0), (offset, length) =>
+    bytes.subarray(start + offset, start + offset + length),
+  );
+}
+
+function external(tensor: TensorProto, key: string): string | undefined {
+  return tensor.externalData.find((entry) => entry.key === key)?.value;
 }

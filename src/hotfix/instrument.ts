@@ -42,11 +42,13 @@ export function scanModel(file: ModelFile, options: { readonly weightsInside?: b
   validateBytes(file.bytes);
   const model = options.weightsInside ? decodeModel(file.bytes) : decodeSkeleton(file.bytes, file.name);
   validateModel(model);
+  // Before anything changes the model; with the weights inside it is no skeleton.
+  const identity = options.weightsInside ? fingerprint(file) : fingerprint(file, model);
   const scan = prepareModel(model);
   return {
     model,
     scan,
-    description: describeModel(model, scan.sites, fingerprint(file)),
+    description: describeModel(model, scan.sites, identity),
     external: externalFiles(model),
   };
 }

@@ -54,8 +54,9 @@ function readSparseFile(path: string, size: number, name: string): ModelFile | n
     const source = fileSource(file, size);
     const sparse = readSparse(source, name);
     if (!sparse) return null;
+    // Past the windows: the samples lie far apart.
     const weightSample = sparse.left.flatMap(({ offset, length }) =>
-      sampleBytes(length, (at, count) => source.read(offset + at, count)),
+      sampleBytes(length, (at, count) => readAt(file, offset + at, count)),
     );
     return { bytes: sparse.bytes, name, weightSample };
   } finally {
@@ -63,24 +64,26 @@ function readSparseFile(path: string, size: number, name: string): ModelFile | n
   }
 }
 
+function readAt(file: number, offset: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  while (at < length) {
+    const count = readSync(file, bytes, at, length - at, offset + at);
+    if (count === 0) break;
+    at += count;
+  }
+  return bytes;
+}
+
 function fileSource(file: number, size: number): ByteSource {
   let window: { start: number; bytes: Uint8Array } = { start: 0, bytes: new Uint8Array() };
-  const load = (offset: number, length: number): Uint8Array => {
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    while (at < length) {
-      const count = readSync(file, bytes, at, length - at, offset + at);
-      if (count === 0) break;
-      at += count;
-    }
-    return bytes;
-  };
   return {
     size,
     read(offset, length) {
-      if (length > windowSize / 4) return load(offset, length);
+      if (length > windowSize / 4) return readAt(file, offset, length);
       const inside = offset >= window.start && offset + length <= window.start + window.bytes.length;
-      if (!inside) window = { start: offset, bytes: load(offset, Math.min(windowSize, size - offset)) };
+      if (!inside)
+        window = { start: offset, bytes: readAt(file, offset, Math.min(windowSize, size - offset)) };
       return window.bytes.subarray(offset - window.start, offset - window.start + length);
     },
   };
