@@ -1,5 +1,5 @@
 /** Decides for one normalisation whether it is an attention site. */
-import { axisKey, axisSize, type Atom, type Axis } from "../onnx/axes/atom.ts";
+import { axisKey, axisSize, sameAxis, type Atom, type Axis } from "../onnx/axes/atom.ts";
 import { isFloat } from "../onnx/data-types.ts";
 import { DataType, type NodeProto } from "../onnx/model.ts";
 import { findScores } from "./find-scores.ts";
@@ -70,6 +70,7 @@ export function examine(scope: Scope, found: Normalisation): Draft | Refusal {
       heads: layout.heads,
       queries: axisSize(axes[point.query] ?? []),
       keys: axisSize(keyAxis),
+      square: equallyLong(axes[point.query] ?? [], axes[point.key] ?? []),
       node: found.node.name === "" ? (found.node.output[0] ?? "") : found.node.name,
       map: point.tensor,
       mapPermutation: permutation.every((from, to) => from === to) ? null : permutation,
@@ -87,6 +88,10 @@ export function examine(scope: Scope, found: Normalisation): Draft | Refusal {
 function atomOfQueries(path: MapPath): Atom | null {
   const own = path.contraction[path.side];
   return path.stops.at(-1)?.axes[own.axes.indexOf(path.queryLetter)]?.at(-1) ?? null;
+}
+
+function equallyLong(a: Axis, b: Axis): boolean {
+  return sameAxis(a, b) || (axisSize(a) !== null && axisSize(a) === axisSize(b));
 }
 
 function keysIdentity(keys: Axis, windows: Axis): string {

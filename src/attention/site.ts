@@ -54,6 +54,8 @@ export interface AttentionSite {
   readonly heads: number | null;
   readonly queries: number | null;
   readonly keys: number | null;
+  /** Whether queries and keys are sure to be equally many, whatever the input. */
+  readonly square: boolean;
   /** Name of the normalisation node (its first output when the node has no name). */
   readonly node: string;
   /** Tensor name of the map at the insertion point: after the last value-changing step, before regrouping or quantising. */

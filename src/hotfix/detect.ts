@@ -11,7 +11,7 @@ import { settingIndex, type DetectorTensorName } from "../shared/detector-tensor
 import { DataType } from "../onnx/model.ts";
 import { featureLimit, notACandidate } from "./constants.ts";
 import type { Emitter } from "../onnx/emitter.ts";
-import { emitFeatures, type Features } from "./features.ts";
+import { emitFeatures, type Features, type QueryPositions } from "./features.ts";
 
 /** State that travels from site to site, as tensor names. */
 export interface Carried {
@@ -44,9 +44,9 @@ export function emitDetection(
   inputs: SiteInputs,
   detector: DetectorNames,
   carried: Carried,
-  selfAttention: boolean,
+  queries: QueryPositions,
 ): Carried {
-  const features = emitFeatures(e, inputs.map, inputs.value, selfAttention);
+  const features = emitFeatures(e, inputs.map, inputs.value, queries);
   const logits = emitNetwork(e, features, inputs.slot, detector);
   const thresholds = e.gather(detector.thresholds, inputs.slot); // [2]
   const position = e.toFloat(e.positions(e.dim(logits, 1)));

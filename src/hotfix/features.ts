@@ -13,6 +13,12 @@
 import type { Emitter } from "../onnx/emitter.ts";
 import { epsilon, tieFactor, zScoreFloor } from "./constants.ts";
 
+/**
+ * Whether padded queries can be told by the keys: queries and keys are the same positions whenever Tq = Tk ("self"), at
+ * every run ("square"), or never ("cross").
+ */
+export type QueryPositions = "self" | "square" | "cross";
+
 /** Tensor names of the features of one map. */
 export interface Features {
   /** float32 [B, Tk, 11] */
@@ -30,16 +36,15 @@ export interface Features {
 /**
  * @param map float32 [B,H,Tq,Tk]
  * @param value float32 [B,Hv,Tk,d]
- * @param selfAttention queries and keys are the same positions whenever Tq = Tk, so that padded queries can be left out
  */
-export function emitFeatures(e: Emitter, map: string, value: string, selfAttention: boolean): Features {
+export function emitFeatures(e: Emitter, map: string, value: string, queries: QueryPositions): Features {
   const headMean = e.reduce("ReduceMean", map, [1], false); // [B,Tq,Tk]
   const seen = e.toFloat(e.op("Greater", [headMean, e.float(0)])); // [B,Tq,Tk]
   const visible = e.reduce("ReduceMax", seen, [1]); // [B,1,Tk]
   const visibleColumn = e.transpose(visible, [0, 2, 1]); // [B,Tk,1]
   const visibleCount = e.op("Max", [e.reduce("ReduceSum", visible, [2]), e.float(1)]);
   const seesSomething = e.reduce("ReduceMax", seen, [2]); // [B,Tq,1]
-  const counts = selfAttention ? emitVisibleQueries(e, seesSomething, visibleColumn) : seesSomething;
+  const counts = emitCounts(e, queries, seesSomething, visibleColumn);
   const queryCount = e.op("Max", [e.reduce("ReduceSum", counts, [1]), e.float(1)]);
   // Equal weights over the queries that count; they sum to 1.
   const weights = e.transpose(e.op("Div", [counts, queryCount]), [0, 2, 1]); // [B,1,Tq]
@@ -79,11 +84,19 @@ export function emitFeatures(e: Emitter, map: string, value: string, selfAttenti
   };
 }
 
+/** Queries that count, [B,Tq,1]: they see a key and, in self-attention, are visible as keys themselves. */
+function emitCounts(e: Emitter, queries: QueryPositions, seesSomething: string, column: string): string {
+  if (queries === "cross") return seesSomething;
+  return queries === "square"
+    ? e.op("Mul", [seesSomething, column])
+    : emitComparableQueries(e, seesSomething, column);
+}
+
 /**
- * Queries that see a key and are visible as keys themselves, [B,Tq,1]; where Tq ≠ Tk (reduced key grids, caches) the
+ * The same where the lengths are known at run time only: where Tq ≠ Tk (reduced key grids, caches) the
  * positions cannot be compared.
  */
-function emitVisibleQueries(e: Emitter, seesSomething: string, visibleColumn: string): string {
+function emitComparableQueries(e: Emitter, seesSomething: string, visibleColumn: string): string {
   const queries = e.dim(seesSomething, 1);
   const sameLength = e.op("Equal", [queries, e.dim(visibleColumn, 1)]);
   const then = e.branch();

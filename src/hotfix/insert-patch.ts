@@ -7,7 +7,7 @@ import type { AxisState } from "./axis-state.ts";
 import { list, type Carried } from "./detect.ts";
 import type { Emitter } from "../onnx/emitter.ts";
 import { toCanonical, type Canonical } from "./layout.ts";
-import { featureOperator, hotfixDomain, patchOperator } from "./op.ts";
+import { featureOperator, hotfixDomain, patchOperator, queryPositions } from "./op.ts";
 
 /** The site's tensors in canonical layout. */
 export interface CanonicalSite {
@@ -53,7 +53,7 @@ export function insertPatch(
   };
   const detector = detectorTensorNames.map((name) => (name === "slot" ? slot : hotfixNames.detector(name)));
   e.ops(
-    patchOperator[site.kind],
+    patchOperator[queryPositions(site)],
     [canonical.map.name, value, state.mode, ...list(state.carried), ...detector],
     [map, patchedValue, ...list(carried)],
     { site: int64Tensor("", [], [site.index]) },
@@ -101,6 +101,6 @@ function emitTaps(
     taps.includes(kind) ? tap(kind) : e.fresh("unused"),
   );
   if (taps.some((kind) => kind === "features" || kind === "values" || kind === "visible")) {
-    e.ops(featureOperator[site.kind], [tensors.map, tensors.value], wanted, {}, hotfixDomain);
+    e.ops(featureOperator[queryPositions(site)], [tensors.map, tensors.value], wanted, {}, hotfixDomain);
   }
 }

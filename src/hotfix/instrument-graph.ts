@@ -11,7 +11,7 @@ import { emitReported } from "./axis-state.ts";
 import { Emitter, minimumOpset } from "../onnx/emitter.ts";
 import { FreshNames } from "../onnx/fresh-names.ts";
 import { patchGraph } from "./patch-graph.ts";
-import { attentionFeaturesFunction, attentionPatchFunction, hotfixDomain } from "./op.ts";
+import { attentionFeaturesFunction, attentionPatchFunction, hotfixDomain, queryPositions } from "./op.ts";
 
 /** Model-local functions are part of the format since this IR version. */
 const functionIrVersion = 8n;
@@ -111,10 +111,9 @@ function addFunctions(
   opset: number,
   taps: readonly TapKind[],
 ): void {
-  const kinds = new Set(sites.map((site) => site.kind));
-  for (const kind of kinds) {
-    model.functions.push(attentionPatchFunction(kind, opset));
-    if (taps.length > 0) model.functions.push(attentionFeaturesFunction(kind, opset));
+  for (const form of new Set(sites.map(queryPositions))) {
+    model.functions.push(attentionPatchFunction(form, opset));
+    if (taps.length > 0) model.functions.push(attentionFeaturesFunction(form, opset));
   }
   model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: hotfixDomain, version: 1n }));
 }

@@ -3,8 +3,9 @@ import * as ort from "onnxruntime-node";
 import { beforeAll, describe, expect, it } from "vitest";
 import { detectorTensorNames } from "../shared/detector-tensors.ts";
 import type { Tensor } from "../shared/tensor.ts";
-import { opCase, opCaseShape, type OpCase } from "../test/op-cases.ts";
+import { opCase, opCaseShape, type OpCase, type OpCaseShape } from "../test/op-cases.ts";
 import { opModel } from "../test/op-model.ts";
+import type { QueryPositions } from "./features.ts";
 import { referenceOp } from "./reference/op.ts";
 
 const opsets = [11, 13, 17, 18, 20];
@@ -12,7 +13,7 @@ const sessions = new Map<string, ort.InferenceSession>();
 
 beforeAll(async () => {
   for (const opset of opsets) {
-    for (const kind of ["self", "cross"] as const) {
+    for (const kind of ["self", "square", "cross"] as const) {
       sessions.set(
         `${kind}${opset}`,
         await ort.InferenceSession.create(opModel(opset, kind), { intraOpNumThreads: 1 }),
@@ -24,7 +25,7 @@ beforeAll(async () => {
 const toOrt = (t: Tensor): ort.Tensor =>
   new ort.Tensor(t.datatype === "INT64" ? "int64" : "float32", t.data as Float32Array, t.shape);
 
-async function run(c: OpCase, kind: "self" | "cross", opset: number): Promise<Record<string, ort.Tensor>> {
+async function run(c: OpCase, kind: QueryPositions, opset: number): Promise<Record<string, ort.Tensor>> {
   const [batch = 0] = c.map.shape;
   const keys = c.map.shape[3] ?? 0;
   const enforced = c.flags.some((flag, k) => flag > 0 && (c.modes[Math.floor(k / keys)] ?? 0) > 1);
@@ -51,8 +52,9 @@ function output(out: Record<string, ort.Tensor>, name: string): ort.Tensor {
 const floatsOf = (out: Record<string, ort.Tensor>, name: string) => output(out, name).data as Float32Array;
 const intsOf = (out: Record<string, ort.Tensor>, name: string) => output(out, name).data as Int32Array;
 
-function reference(c: OpCase, kind: "self" | "cross") {
-  return referenceOp({ ...c, scores: new Float64Array(c.flags.length), site: 0, kind });
+function reference(c: OpCase, kind: QueryPositions) {
+  const scores = new Float64Array(c.flags.length);
+  return referenceOp({ ...c, scores, site: 0, kind: kind === "cross" ? "cross" : "self" });
 }
 
 function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
@@ -74,14 +76,19 @@ function undecided(c: OpCase, logits: readonly number[][]): boolean {
   });
 }
 
-const kinds = fc.constantFrom("self" as const, "cross" as const);
+const kinds = fc.constantFrom("self" as const, "square" as const, "cross" as const);
 const runs = { numRuns: 150, seed: 20260107 };
+
+/** The square form takes as many queries as keys. */
+function fitting(shape: OpCaseShape, kind: QueryPositions): OpCaseShape {
+  return kind === "square" ? { ...shape, extraQueries: 0 } : shape;
+}
 
 describe("AttentionPatch against its plain reference", () => {
   it("computes the same features", async () => {
     await fc.assert(
       fc.asyncProperty(opCaseShape, kinds, fc.constantFrom(...opsets), async (shape, kind, opset) => {
-        const c = opCase(shape);
+        const c = opCase(fitting(shape, kind));
         const out = await run(c, kind, opset);
         const expected = reference(c, kind);
         const keys = c.map.shape[3] ?? 0;
@@ -103,7 +110,7 @@ describe("AttentionPatch against its plain reference", () => {
     let flagged = 0;
     await fc.assert(
       fc.asyncProperty(opCaseShape, kinds, fc.constantFrom(...opsets), async (shape, kind, opset) => {
-        const c = opCase(shape, { flagShare: 0.15 });
+        const c = opCase(fitting(shape, kind), { flagShare: 0.15 });
         const expected = reference(c, kind);
         fc.pre(!undecided(c, expected.logits));
         const out = await run(c, kind, opset);
@@ -123,7 +130,7 @@ describe("what a repaired map keeps", () => {
   it("keeps row sums, zeros and signs", async () => {
     await fc.assert(
       fc.asyncProperty(opCaseShape, kinds, fc.constantFrom(...opsets), async (shape, kind, opset) => {
-        const c = opCase(shape, { flagShare: 0.4 });
+        const c = opCase(fitting(shape, kind), { flagShare: 0.4 });
         const out = await run(c, kind, opset);
         const keys = c.map.shape[3] ?? 0;
         const before = c.map.data as Float32Array;
@@ -156,7 +163,7 @@ describe("what a repaired map keeps", () => {
     let repairedBeside = 0;
     await fc.assert(
       fc.asyncProperty(opCaseShape, kinds, fc.constantFrom(...opsets), async (shape, kind, opset) => {
-        const c = opCase({ ...shape, batch: 3 }, { flagShare: 0.1 });
+        const c = opCase({ ...fitting(shape, kind), batch: 3 }, { flagShare: 0.1 });
         const out = await run(c, kind, opset);
         const keys = c.map.shape[3] ?? 0;
         const flags = intsOf(out, "flags_out");
@@ -183,7 +190,7 @@ describe("what a repaired map keeps", () => {
   it("gives a sample the same result alone and beside others", async () => {
     await fc.assert(
       fc.asyncProperty(opCaseShape, kinds, async (shape, kind) => {
-        const c = opCase({ ...shape, batch: 3 }, { flagShare: 0.2 });
+        const c = opCase({ ...fitting(shape, kind), batch: 3 }, { flagShare: 0.2 });
         fc.pre(!undecided(c, reference(c, kind).logits));
         const together = await run(c, kind, 17);
         const part = (t: Tensor): Tensor => {

@@ -12,23 +12,37 @@
 import { create } from "@bufbuild/protobuf";
 import { FunctionProtoSchema, OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
 import { AttributeType, node, type FunctionProto } from "../onnx/model.ts";
+import type { AttentionSite } from "../attention/site.ts";
 import { detectorTensorNames } from "../shared/detector-tensors.ts";
 import { emitDetection, identity, list, type Carried, type DetectorNames } from "./detect.ts";
 import { Emitter } from "../onnx/emitter.ts";
 import { FreshNames } from "../onnx/fresh-names.ts";
-import { emitFeatures } from "./features.ts";
+import { emitFeatures, type QueryPositions } from "./features.ts";
 import { emitRedistribution } from "./redistribute.ts";
 
 export const hotfixDomain = "ai.atpatch";
 
-/** Names of the two forms of the operator: queries and keys are the same positions, or they are not. */
-export const patchOperator = { self: "AttentionPatch", cross: "CrossAttentionPatch" } as const;
+/** Names of the forms of the operator; oblong: queries and keys need not be equally many. */
+export const patchOperator = {
+  square: "AttentionPatch",
+  self: "OblongAttentionPatch",
+  cross: "CrossAttentionPatch",
+} as const satisfies Record<QueryPositions, string>;
 
 /** The operators of `collect` builds: (map, value) → φ [B,Tk,11], v [B,Tk,Hv·d], visible [B,Tk]. */
-export const featureOperator = { self: "AttentionFeatures", cross: "CrossAttentionFeatures" } as const;
+export const featureOperator = {
+  square: "AttentionFeatures",
+  self: "OblongAttentionFeatures",
+  cross: "CrossAttentionFeatures",
+} as const satisfies Record<QueryPositions, string>;
+
+/** The form of the operator for a site. */
+export function queryPositions({ kind, square }: Pick<AttentionSite, "kind" | "square">): QueryPositions {
+  return kind === "self" && square ? "square" : kind;
+}
 
 /** Builds the patch function for one opset. */
-export function attentionPatchFunction(kind: "self" | "cross", opset: number): FunctionProto {
+export function attentionPatchFunction(queries: QueryPositions, opset: number): FunctionProto {
   const e = new Emitter(opset, new FreshNames(), "body");
   const detector = Object.fromEntries(detectorTensorNames.map((name) => [name, name])) as DetectorNames;
   const before: Carried = { flags: "flags", scores: "scores", repair: "repair" };
@@ -50,7 +64,7 @@ export function attentionPatchFunction(kind: "self" | "cross", opset: number): F
     { map: "map", value: "value", mode: "mode", site, slot },
     detector,
     before,
-    kind === "self",
+    queries,
   );
   const idle = e.branch();
   const unchanged = identity(idle, before);
@@ -76,7 +90,7 @@ export function attentionPatchFunction(kind: "self" | "cross", opset: number): F
     ["map_out", "value_out"],
   );
 
-  return modelFunction(e, patchOperator[kind], {
+  return modelFunction(e, patchOperator[queries], {
     inputs: ["map", "value", "mode", "flags", "scores", "repair", ...detectorTensorNames],
     outputs: ["map_out", "value_out", ...list(after)],
     attributes: ["site"],
@@ -86,11 +100,11 @@ export function attentionPatchFunction(kind: "self" | "cross", opset: number): F
 }
 
 /** Builds the feature function for one opset. */
-export function attentionFeaturesFunction(kind: "self" | "cross", opset: number): FunctionProto {
+export function attentionFeaturesFunction(queries: QueryPositions, opset: number): FunctionProto {
   const e = new Emitter(opset, new FreshNames(), "body");
-  const features = emitFeatures(e, "map", "value", kind === "self");
+  const features = emitFeatures(e, "map", "value", queries);
   const outputs = [features.attention, features.value, e.squeeze(features.visible, [1])];
-  return modelFunction(e, featureOperator[kind], {
+  return modelFunction(e, featureOperator[queries], {
     inputs: ["map", "value"],
     outputs,
     attributes: [],

@@ -4,6 +4,7 @@ import { GraphProtoSchema, ModelProtoSchema, OperatorSetIdProtoSchema } from "..
 import { encodeModel } from "../onnx/codec.ts";
 import { DataType, int64Tensor, node, valueInfo } from "../onnx/model.ts";
 import { detectorTensorNames } from "../shared/detector-tensors.ts";
+import type { QueryPositions } from "../hotfix/features.ts";
 import {
   attentionFeaturesFunction,
   attentionPatchFunction,
@@ -13,7 +14,7 @@ import {
 } from "../hotfix/op.ts";
 
 /** Bytes of a model with the operator's inputs and outputs as its own, plus features, values and visible. */
-export function opModel(opset: number, kind: "self" | "cross", site = 0): Uint8Array {
+export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Array {
   const inputs = ["map", "value", "mode", "flags", "scores", "repair", ...detectorTensorNames];
   const outputs = ["map_out", "value_out", "flags_out", "scores_out", "repair_out"];
   const types: Record<string, DataType> = {
