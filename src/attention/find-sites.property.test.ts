@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { validateModel } from "../onnx/validate.ts";
-import { attentionGraph, GraphBuilder, heads, type AttentionChoices } from "../test/attention-graphs.ts";
+import { attentionGraph, heads, type AttentionChoices } from "../test/attention-graphs.ts";
+import { GraphBuilder } from "../test/graph-builder.ts";
 import type { ModelProto } from "../onnx/model.ts";
 import { findSites } from "./find-sites.ts";
 
