@@ -258,7 +258,7 @@ describe("localize and evaluate", () => {
     expect(json()).toMatchObject({
       detector: expect.stringMatching(/^sha256-[0-9a-f]{64}$/) as string,
       target: { index: 0, given: false },
-      clean: { n: 30, accuracy: rate, accuracy_unpatched: rate, flag_rate: rate, altered: rate },
+      clean: { n: 30, accuracy: rate, accuracy_unpatched: rate, flag_rate: rate, altered: { value: 0 } },
       failing: {
         n: 20,
         attack_success: { value: 0 },
