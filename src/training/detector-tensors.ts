@@ -27,7 +27,7 @@ export interface DetectorParts {
   readonly firstKey: number;
 }
 
-/** γ and k_max (reference/method sections 1 and 2). */
+/** γ, the most mass a row gives to flagged columns, and k_max as a share of the visible ones. */
 const maxBenignMass = 0.5;
 export const maxFlaggedShare = 0.5;
 
