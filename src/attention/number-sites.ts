@@ -20,9 +20,10 @@ export function numberSites(located: readonly Located[]): AttentionSite[] {
   const axes = new Map<string, number>();
   return located.map(({ draft, scope, where }, index) => {
     const passed = new Set<number>();
-    for (const node of draft.behind) {
-      const site = makers.get(node);
-      if (site === undefined) continue;
+    const direct = [...draft.behind].flatMap((node) => makers.get(node) ?? []);
+    // Latest first: what lies before a site that was passed already is in the set.
+    for (const site of direct.toSorted((a, b) => b - a)) {
+      if (passed.has(site)) continue;
       for (const each of [site, ...(before[site] ?? [])]) passed.add(each);
     }
     before.push(passed);
