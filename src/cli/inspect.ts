@@ -1,6 +1,7 @@
 /** `inspect`: whether a model can be patched, where, and what was concluded about it. */
 import { Command } from "commander";
-import { refusal, scanModel } from "../hotfix/instrument.ts";
+import type { NearMiss } from "../attention/site.ts";
+import { instrument, refusal, scanModel } from "../hotfix/instrument.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import type { PatchDescription, SiteDescription } from "../shared/patched-model.ts";
 import type { TensorInfo } from "../shared/tensor.ts";
@@ -22,6 +23,8 @@ export interface Inspection {
   readonly sites: readonly SiteDescription[];
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
+  /** Normalisations that are no attention sites, and why; the nearest miss first. */
+  readonly not_patched: readonly NearMiss[];
   readonly detectors: readonly string[];
   /** What no file of the folder says outright, and from where it was concluded. */
   readonly inferred: readonly { readonly what: string; readonly value: unknown; readonly from: string }[];
@@ -56,7 +59,8 @@ export async function inspect(path: string): Promise<Inspection> {
     const { scan, description, external } = scanModel(opened.file);
     await checkExternalData(opened.directory, external);
     const task = inferTaskKind(opened.folder, description);
-    const found = described(opened, description, task);
+    const found = { ...described(opened, description, task), not_patched: scan.nearMisses };
+    if (scan.sites.length > 0) instrument(opened.file); // throws when the hot-fix cannot be written into this model
     return scan.sites.length > 0
       ? { ...found, verdict: "supported", reason: null }
       : { ...found, verdict: "refused", reason: refusal(scan.nearMisses) };
@@ -85,6 +89,7 @@ function described(
     sites: description?.sites ?? [],
     inputs: description?.inputs ?? [],
     outputs: description?.outputs ?? [],
+    not_patched: [],
     detectors: folder?.detectors.map(({ relative }) => relative) ?? [],
     inferred: [...(folder?.inferred ?? []), ...(task && !folder?.settings.task ? [task] : [])],
   };
@@ -123,7 +128,7 @@ ${table([
     site.node,
   ]),
 ])}
-
+${inspection.not_patched.length > 0 ? `\nLeft as they are:\n${table(inspection.not_patched.map(({ node, reason: why }) => [node, why]))}\n` : ""}
 Inferred:
 ${table(concluded.map(({ what, value, from }) => [what, JSON.stringify(value), `from ${from}`]))}
 `;
