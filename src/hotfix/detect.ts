@@ -151,26 +151,13 @@ function emitFlags(
   ]);
   const most = e.op("Max", [e.op("Floor", [share]), e.float(1)]);
   const room = e.op("Sub", [most, e.reduce("ReduceSum", e.toFloat(known), [1])]); // [B,1]
-  const ranks = emitRanks(e, wanted, found.logits);
+  const ranks = e.ranks(e.op("Where", [wanted, found.logits, e.float(notACandidate)]));
   const fresh = e.op("And", [wanted, e.op("Less", [ranks, e.cast(room, DataType.INT64)])]);
 
   const number = e.cast(e.op("Add", [inputs.site, e.int(1)]), DataType.INT32);
   const flags = e.op("Where", [fresh, number, carried.flags]);
   const scores = e.op("Where", [fresh, found.logits, carried.scores]);
   return { flags, scores, repair: emitRepair(e, flags, inputs.mode) };
-}
-
-/** Rank of every column by logit among the candidates, int64 [B,Tk]; 0 is the highest, ties go to the lower position. */
-function emitRanks(e: Emitter, candidate: string, logits: string): string {
-  const ranked = e.op("Where", [candidate, logits, e.float(notACandidate)]);
-  const keys = e.dim(ranked, 1);
-  const sort = (x: string, largest: 0 | 1): string => {
-    const [sorted, order] = [e.fresh("sorted"), e.fresh("order")];
-    e.ops("TopK", [x, keys], [sorted, order], { axis: 1, largest, sorted: 1 });
-    return order;
-  };
-  // The order of an order tells where each position stands in it.
-  return sort(sort(ranked, 1), 0);
 }
 
 /** int32 [B,Tk]: above 0 for flagged columns of samples in enforce mode (2), not for those in other modes (0, 1). */

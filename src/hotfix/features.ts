@@ -60,13 +60,13 @@ export function emitFeatures(e: Emitter, map: string, value: string, queries: Qu
   const spread = e.op("Div", [e.op("Sqrt", [variance]), e.op("Add", [mass, e.float(epsilon)])]);
   const rowLargest = e.op("Mul", [e.reduce("ReduceMax", headMean, [2]), e.float(tieFactor)]);
   const share = e.op("MatMul", [weights, e.toFloat(e.atLeast(headMean, rowLargest))]);
-  const pooledHeads = e.take(map, e.int([1]), [2]); // [B,H,1,Tk]
+  const pooledHeads = e.take(map, [1], [2]); // [B,H,1,Tk]
 
   const masses = e.concat(
     [
       mass,
       largest,
-      e.take(headMean, e.int([1]), [1]),
+      e.take(headMean, [1], [1]),
       e.reduce("ReduceMax", headMass, [1], false),
       e.reduce("ReduceMax", pooledHeads, [1], false),
     ],
@@ -125,10 +125,8 @@ function emitZScore(e: Emitter, mass: string, visible: string, count: string): s
 
 /** One-hot rows first / last / other visible: float32 [B,3,Tk]. */
 function emitPlaces(e: Emitter, visible: string): string {
-  const [before, after] = [0, 1].map((reverse) =>
-    e.op("CumSum", [visible, e.int(2)], { exclusive: 1, reverse }),
-  );
-  const outermost = e.toFloat(e.op("Less", [e.concat([before ?? "", after ?? ""], 1), e.float(0.5)]));
+  const beyond = e.concat([e.runningSum(visible, false), e.runningSum(visible, true)], 1);
+  const outermost = e.toFloat(e.op("Less", [beyond, e.float(0.5)]));
   const ends = e.op("Mul", [outermost, visible]);
   return e.concat([ends, e.op("Sub", [visible, e.reduce("ReduceMax", ends, [1])])], 1);
 }

@@ -3,10 +3,20 @@
  * function body at the opset of the model, whatever the function itself imports.
  */
 import { create } from "@bufbuild/protobuf";
+import { ConstantPool, type MakeTensor } from "./constant-pool.ts";
 import type { FreshNames } from "./fresh-names.ts";
 import { GraphProtoSchema, ValueInfoProtoSchema } from "./generated/onnx_pb.ts";
 import {
+  atLeastByNaN,
+  positionsByNonZero,
+  ranksByPairs,
+  runningSumByProduct,
+  sliceByIndices,
+  takeByIndices,
+} from "./early-forms.ts";
+import {
   DataType,
+  float,
   floatTensor,
   int32Tensor,
   int64Tensor,
@@ -14,21 +24,13 @@ import {
   type AttributeValue,
   type GraphProto,
   type NodeProto,
-  type TensorProto,
 } from "./model.ts";
 
-/** Smallest ai.onnx opset whose operators the emitter writes. */
-export const minimumOpset = 11;
+/** Smallest ai.onnx opset whose operators the emitter writes: Where, NonZero and comparisons of integers came with it. */
+export const minimumOpset = 9;
 
 type Attributes = Readonly<Record<string, AttributeValue>>;
-type Reduction = "ReduceSum" | "ReduceSumSquare" | "ReduceMean" | "ReduceMax";
-
-/** Constants of an emitter and its branches: they stand in the outermost graph, which every branch can read. */
-interface Constants {
-  /** Names by value: one node for each. */
-  readonly names: Map<string, string>;
-  readonly nodes: NodeProto[];
-}
+type Reduction = "ReduceSum" | "ReduceSumSquare" | "ReduceMean" | "ReduceMax" | "ReduceMin";
 
 /** Collects nodes under unique names that start with `prefix`. */
 export class Emitter {
@@ -36,17 +38,17 @@ export class Emitter {
   readonly nodes: NodeProto[] = [];
   readonly #names: FreshNames;
   readonly #prefix: string;
-  readonly #constants: Constants;
+  readonly #constants: ConstantPool;
 
   /**
    * @param prefix starts the name of every new node and tensor
    * @param outer constants of the emitter around this one; see {@link branch}
    */
-  constructor(opset: number, names: FreshNames, prefix: string, outer?: Constants) {
+  constructor(opset: number, names: FreshNames, prefix: string, outer?: ConstantPool) {
     this.opset = opset;
     this.#names = names;
     this.#prefix = prefix;
-    this.#constants = outer ?? { names: new Map(), nodes: this.nodes };
+    this.#constants = outer ?? new ConstantPool(this.nodes);
   }
 
   /** A tensor name nobody else uses. */
@@ -87,21 +89,8 @@ export class Emitter {
     return this.#constant("int32", value, int32Tensor);
   }
 
-  #constant(
-    kind: string,
-    value: number | readonly number[],
-    make: (name: string, dims: readonly number[], values: readonly number[]) => TensorProto,
-  ): string {
-    const [dims, values] = typeof value === "number" ? [[], [value]] : [[value.length], value];
-    const key = [kind, dims, ...values.map((x) => (Object.is(x, -0) ? "-0" : x))].join(" ");
-    const known = this.#constants.names.get(key);
-    if (known !== undefined) return known;
-    const output = this.fresh("Constant");
-    this.#constants.nodes.push(
-      node("Constant", [], [output], { value: make("", dims, values) }, { name: output }),
-    );
-    this.#constants.names.set(key, output);
-    return output;
+  #constant(kind: string, value: number | readonly number[], make: MakeTensor): string {
+    return this.#constants.take(kind, value, make, () => this.fresh("Constant"));
   }
 
   cast(x: string, to: DataType): string {
@@ -112,9 +101,11 @@ export class Emitter {
     return this.cast(x, DataType.FLOAT);
   }
 
-  /** x ≥ y; false where either is no number. */
+  /** x ≥ y; false where either is no number. Below opset 11 for floats only. */
   atLeast(x: string, y: string): string {
     if (this.opset >= 12) return this.op("GreaterOrEqual", [x, y]);
+    // Equal takes no floats before opset 11.
+    if (this.opset < 11) return atLeastByNaN(this, x, y);
     return this.op("Or", [this.op("Greater", [x, y]), this.op("Equal", [x, y])]);
   }
 
@@ -170,20 +161,25 @@ export class Emitter {
     return parts;
   }
 
-  /** Part of one axis; bounds are int64 vectors of one item. */
+  /** Part of one axis inside it; bounds are int64 vectors of one item. */
   slice(x: string, from: string, to: string, axis: number): string {
+    if (this.opset < 10) return sliceByIndices(this, x, from, to, axis);
     return this.op("Slice", [x, from, to, this.int([axis])]);
   }
 
   /** x cut to the first `ends` entries of `axes`; longer ends are clamped. */
-  take(x: string, ends: string, axes: readonly number[]): string {
-    return this.op("Slice", [x, this.int(axes.map(() => 0)), ends, this.int(axes)]);
+  take(x: string, ends: string | readonly number[], axes: readonly number[]): string {
+    if (this.opset < 10) return takeByIndices(this, x, ends, axes);
+    const limits = typeof ends === "string" ? ends : this.int(ends);
+    return this.op("Slice", [x, this.int(axes.map(() => 0)), limits, this.int(axes)]);
   }
 
   /** Lengths of the axes from `start` to before `end` as an int64 vector. */
   dims(x: string, start: number, end: number): string {
     if (this.opset >= 15) return this.op("Shape", [x], { start, end });
-    return this.slice(this.op("Shape", [x]), this.int([start]), this.int([end]), 0);
+    const shape = this.op("Shape", [x]);
+    if (this.opset < 10) return this.op("Slice", [shape], { starts: [start], ends: [end], axes: [0] });
+    return this.slice(shape, this.int([start]), this.int([end]), 0);
   }
 
   /** Length of one axis as an int64 [1]. */
@@ -193,11 +189,32 @@ export class Emitter {
 
   /** 0, 1, …, n-1 as int64 [n]. @param length int64 vector of one item */
   positions(length: string): string {
+    if (this.opset < 11) return positionsByNonZero(this, length);
     return this.op("Range", [this.int(0), this.squeeze(length, [0]), this.int(1)]);
+  }
+
+  /** For every entry of a float [B,1,T], the sum of those before it, or after it when `reverse`. */
+  runningSum(x: string, reverse: boolean): string {
+    if (this.opset < 11) return runningSumByProduct(this, x, reverse);
+    return this.op("CumSum", [x, this.int(2)], { exclusive: 1, reverse: reverse ? 1 : 0 });
+  }
+
+  /** Rank of every entry in its row of a float [B,T], int64 [B,T]; 0 is the highest, ties go to the lower position. */
+  ranks(x: string): string {
+    if (this.opset < 11) return ranksByPairs(this, x);
+    const length = this.dim(x, 1);
+    const sort = (values: string, largest: 0 | 1): string => {
+      const [sorted, order] = [this.fresh("sorted"), this.fresh("order")];
+      this.ops("TopK", [values, length], [sorted, order], { axis: 1, largest, sorted: 1 });
+      return order;
+    };
+    // The order of an order tells where each position stands in it.
+    return sort(sort(x, 1), 0);
   }
 
   /** Limits every element to [low, high]. */
   clip(x: string, low: number, high: number): string {
+    if (this.opset < 11) return this.op("Clip", [x], { min: float(low), max: float(high) });
     return this.op("Clip", [x, this.float(low), this.float(high)]);
   }
 

@@ -4,7 +4,7 @@ import type { FreshNames } from "../../onnx/fresh-names.ts";
 import type { GraphProto, NodeProto } from "../../onnx/model.ts";
 import { subgraphsOf } from "../../onnx/walk.ts";
 import { Scope } from "../scope.ts";
-import { Emitter, minimumOpset } from "../../onnx/emitter.ts";
+import { Emitter } from "../../onnx/emitter.ts";
 import type { Expand } from "./expansion.ts";
 import { expandGroupQueryAttention } from "./group-query-attention.ts";
 import { expandAttention, expandQAttention } from "./ms-attention.ts";
@@ -22,6 +22,9 @@ const expansions: Readonly<Record<string, { readonly form: string; readonly expa
   "com.microsoft.QLinearSoftmax": { form: "QLinearSoftmax", expand: expandQLinearSoftmax },
   "com.microsoft.BiasSoftmax": { form: "BiasSoftmax", expand: expandBiasSoftmax },
 };
+
+/** The expansions use operators and negative axes that came with this opset. */
+const minimumExpansionOpset = 11;
 
 /** Where an operator came from that the scan will meet. */
 export interface Provenance {
@@ -45,7 +48,7 @@ export function expandGraph(
     const expansion = expansions[operatorOf(node)];
     const label = node.name === "" ? (node.output[0] ?? "") : node.name;
     if (!expansion) return [...requantise(scope, node, new Emitter(opset, names, label)), node];
-    if (opset < minimumOpset) {
+    if (opset < minimumExpansionOpset) {
       done.refused.set(node, `opset ${opset} lacks the operators to write it out`);
       return [node];
     }
