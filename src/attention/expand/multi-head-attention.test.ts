@@ -42,6 +42,18 @@ describe("com.microsoft.MultiHeadAttention", () => {
     ["scores shown", variant([x, k, v, bias, keyMask(7), null, null, null], {}, 4)],
   ])("%s", (_, each) => checkExpansion(each));
 
+  it.each([
+    [11, 1],
+    [10, 0],
+  ])("is written out from opset 11 on: at %i there are %i sites", (opset, sites) => {
+    const scan = prepareModel(modelOf({ ...variant([x, k, v, bias, keyMask(7)]), opset }));
+    expect(scan.sites).toHaveLength(sites);
+    if (sites === 0) expect(scan.nearMisses[0]?.reason).toMatch(/opset 10 lacks the operators/);
+  });
+
+  it("runs written out at opset 11", () =>
+    checkExpansion({ ...variant([x, k, v, bias, keyMask(7)]), opset: 11 }));
+
   it("is written out packed, which the CPU has no kernel for", async () => {
     const packed = random([B, S, N, 3, H], 21);
     const model = modelOf(variant([packed]));
