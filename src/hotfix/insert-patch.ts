@@ -24,7 +24,7 @@ export function emitCanonical(e: Emitter, site: AttentionSite, mode: string): Ca
         product.value,
         product.valuePermutation,
         { leading: product.leading, elementType: site.elementType },
-        hotfixNames.mode,
+        mode,
       ),
     ),
   };

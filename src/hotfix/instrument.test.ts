@@ -1,11 +1,13 @@
 import * as ort from "onnxruntime-node";
 import { describe, expect, it } from "vitest";
-import { decodeModel } from "../onnx/codec.ts";
+import { decodeModel, encodeModel } from "../onnx/codec.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import { float32 } from "../shared/tensor.ts";
 import { hotfixNames, tapKinds } from "../shared/patched-model.ts";
+import { attentionGraph } from "../test/attention-graphs.ts";
 import { opCase, randomSource, type OpCaseShape } from "../test/op-cases.ts";
 import { randomVit, vitTiny } from "../test/random-vit.ts";
+import { expectClose } from "../test/op-run.ts";
 import { floats, runPatched } from "../test/run-patched.ts";
 import { instrument } from "./instrument.ts";
 import { hotfixDomain } from "./op.ts";
@@ -154,6 +156,39 @@ describe("instrument", () => {
     floats(actual, "logits").forEach((x, i) =>
       expect(Math.abs(x - (floats(expected, "logits")[i] ?? NaN))).toBeLessThan(1e-5),
     );
+  });
+
+  it("repairs heads that are folded into the batch in such a file as the proxy does", async () => {
+    const samples = 3;
+    const graph = attentionGraph({
+      opset: 17,
+      layout: "B*H",
+      scale: "mul",
+      mask: "none",
+      after: [],
+      normalise: "softmax",
+      source: "self",
+      dynamic: true,
+    });
+    const folded = { bytes: encodeModel(graph.model), name: "model.onnx" };
+    const open = {
+      ...opCase({ ...shape, keys: 5, depth: 4 }).detector,
+      thresholds: float32([1, 2], [-1e9, -1e9]),
+    };
+    const [alone, patched] = await Promise.all([
+      session(instrument(folded, { standalone: { detector: open, mode: "enforce" } }).bytes),
+      session(instrument(folded, { selfContained: true }).bytes),
+    ]);
+    const random = randomSource(8);
+    const tensor = (length: number): ort.Tensor => {
+      const data = Float32Array.from({ length: samples * length * 8 }, () => random() - 0.5);
+      return new ort.Tensor("float32", data, [samples, length, 8]);
+    };
+    const inputs = { x: tensor(5), memory: tensor(7) };
+    const expected = await runPatched(patched, { inputs, modes: [2, 2, 2], detector: open });
+    const actual = await alone.run(inputs);
+    expect([...floats(expected, hotfixNames.flags(0))].some((flag) => flag > 0)).toBe(true);
+    for (const name of Object.keys(expected)) expectClose(floats(actual, name), floats(expected, name), 1e-5);
   });
 
   it("refuses a model without attention, saying so in one sentence", () => {
