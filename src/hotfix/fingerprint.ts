@@ -2,6 +2,7 @@
 import { encodeModel } from "../onnx/codec.ts";
 import type { ModelProto, TensorProto } from "../onnx/model.ts";
 import { decodeSkeleton } from "../onnx/skeleton.ts";
+import { externalReference, isExternal } from "../onnx/tensor-data.ts";
 import { sha256 } from "../shared/digest.ts";
 import { sampleBytes, type ModelFile } from "../shared/model-file.ts";
 
@@ -30,16 +31,12 @@ export function fingerprint(file: ModelFile, skeleton = decodeSkeleton(file.byte
 
 /** Constants that are stored in the file of that name. */
 function tensorsIn(model: ModelProto, name: string): TensorProto[] {
-  return (model.graph?.initializer ?? []).filter((tensor) => external(tensor, "location") === name);
-}
-
-function sampleTensor(bytes: Uint8Array, tensor: TensorProto): Uint8Array[] {
-  const start = Number(external(tensor, "offset") ?? 0);
-  return sampleBytes(Number(external(tensor, "length") ?? 0), (offset, length) =>
-    bytes.subarray(start + offset, start + offset + length),
+  return (model.graph?.initializer ?? []).filter(
+    (tensor) => isExternal(tensor) && externalReference(tensor).location === name,
   );
 }
 
-function external(tensor: TensorProto, key: string): string | undefined {
-  return tensor.externalData.find((entry) => entry.key === key)?.value;
+function sampleTensor(bytes: Uint8Array, tensor: TensorProto): Uint8Array[] {
+  const { offset, length = 0 } = externalReference(tensor);
+  return sampleBytes(length, (from, count) => bytes.subarray(offset + from, offset + from + count));
 }

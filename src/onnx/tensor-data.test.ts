@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { TensorProtoSchema } from "./generated/onnx_pb.ts";
 import { DataType } from "./model.ts";
-import { brainToNumber, halfToNumber, smallNumbers, tensorOf, tensorValues } from "./tensor-data.ts";
+import { fromBfloat16, fromHalf } from "../shared/float-bits.ts";
+import { smallNumbers, tensorOf, tensorValues } from "./tensor-data.ts";
 
 describe("tensor data", () => {
   it("reads typed fields and raw data alike", () => {
@@ -36,14 +37,14 @@ describe("tensor data", () => {
   });
 
   it("decodes half precision and bfloat16", () => {
-    expect([0x3c00, 0xc000, 0x7bff, 0x0001, 0x7c00].map(halfToNumber)).toEqual([
+    expect([0x3c00, 0xc000, 0x7bff, 0x0001, 0x7c00].map(fromHalf)).toEqual([
       1,
       -2,
       65504,
       2 ** -24,
       Infinity,
     ]);
-    expect([0x3f80, 0xc000].map(brainToNumber)).toEqual([1, -2]);
+    expect([0x3f80, 0xc000].map(fromBfloat16)).toEqual([1, -2]);
   });
 
   it("copies what it reads and refuses data of the wrong size", () => {

@@ -2,6 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { TypedArray } from "../shared/tensor.ts";
 import { AtPatchError } from "../shared/errors.ts";
+import { fromBfloat16, fromHalf } from "../shared/float-bits.ts";
 import { arrayOf, byteLength } from "./data-types.ts";
 import { TensorProtoSchema, TensorProto_DataLocation as DataLocation } from "./generated/onnx_pb.ts";
 import { DataType, type TensorProto } from "./model.ts";
@@ -101,22 +102,8 @@ export function smallNumbers(tensor: TensorProto, limit = 4096): number[] | unde
   const half = tensor.dataType === DataType.FLOAT16;
   const brain = tensor.dataType === DataType.BFLOAT16;
   return Array.from(values as ArrayLike<number | bigint>, (value) =>
-    half ? halfToNumber(Number(value)) : brain ? brainToNumber(Number(value)) : Number(value),
+    half ? fromHalf(Number(value)) : brain ? fromBfloat16(Number(value)) : Number(value),
   );
-}
-
-/** IEEE 754 binary16 bit pattern to number. */
-export function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
-/** bfloat16 bit pattern to number: the upper half of a float32. */
-export function brainToNumber(bits: number): number {
-  return new Float32Array(Uint32Array.of(bits << 16).buffer)[0] ?? NaN;
 }
 
 /** A tensor over typed values. @param dataType one whose array class is that of `values` */

@@ -1,6 +1,6 @@
 /** Reads model files from disk: small ones whole, large ones without their weights. */
-import { open, type FileHandle } from "node:fs/promises";
-import { closeSync, openSync, readSync } from "node:fs";
+import { readSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { readSparse, type ByteSource } from "../onnx/sparse-read.ts";
 import { AtPatchError } from "../shared/errors.ts";
@@ -21,55 +21,38 @@ export async function readModelFile(path: string): Promise<ModelFile> {
   const handle = await open(path, "r");
   try {
     const { size } = await handle.stat();
-    if (size >= sparseFrom) {
-      const file = readSparseFile(path, size, name);
-      if (file) return file;
-    }
+    const sparse = size >= sparseFrom ? readWithoutWeights(handle.fd, size, name) : null;
+    if (sparse) return sparse;
     if (size > largestMessage) {
       throw new AtPatchError(
         "ATPATCH_BAD_MODEL",
         `${name}: has ${size} bytes, an ONNX file has at most ${largestMessage}`,
       );
     }
-    return { bytes: await readWhole(handle, size), name };
+    return { bytes: readAt(handle.fd, 0, size), name };
   } finally {
     await handle.close();
   }
 }
 
-async function readWhole(handle: FileHandle, size: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(size);
-  for (let at = 0; at < size;) {
-    const { bytesRead } = await handle.read(bytes, at, Math.min(size - at, 1 << 30), at);
-    if (bytesRead === 0) return bytes.subarray(0, at);
-    at += bytesRead;
-  }
-  return bytes;
+/** The model without its weights; null when only the validator can say what is wrong with the file. */
+function readWithoutWeights(file: number, size: number, name: string): ModelFile | null {
+  const sparse = readSparse(fileSource(file, size), name);
+  if (!sparse) return null;
+  // Past the windows: the samples lie far apart.
+  const weightSample = sparse.left.flatMap(({ offset, length }) =>
+    sampleBytes(length, (at, count) => readAt(file, offset + at, count)),
+  );
+  return { bytes: sparse.bytes, name, weightSample };
 }
 
-/** Synchronous, since the walk over the records is: a few windows of the file, whatever its size. */
-function readSparseFile(path: string, size: number, name: string): ModelFile | null {
-  const file = openSync(path, "r");
-  try {
-    const source = fileSource(file, size);
-    const sparse = readSparse(source, name);
-    if (!sparse) return null;
-    // Past the windows: the samples lie far apart.
-    const weightSample = sparse.left.flatMap(({ offset, length }) =>
-      sampleBytes(length, (at, count) => readAt(file, offset + at, count)),
-    );
-    return { bytes: sparse.bytes, name, weightSample };
-  } finally {
-    closeSync(file);
-  }
-}
-
+/** Synchronous, since the walk over the records is; fewer bytes only where the file ends before. */
 function readAt(file: number, offset: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   let at = 0;
   while (at < length) {
-    const count = readSync(file, bytes, at, length - at, offset + at);
-    if (count === 0) break;
+    const count = readSync(file, bytes, at, Math.min(length - at, 1 << 30), offset + at);
+    if (count === 0) return bytes.subarray(0, at);
     at += count;
   }
   return bytes;
