@@ -1,7 +1,8 @@
 /** `inspect`: whether a model can be patched, where, and what was concluded about it. */
 import { Command } from "commander";
 import type { NearMiss } from "../attention/site.ts";
-import { instrument, refusal, scanModel } from "../hotfix/instrument.ts";
+import { checkPatchable } from "../hotfix/instrument-graph.ts";
+import { refusal, scanModel } from "../hotfix/instrument.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import type { PatchDescription, SiteDescription } from "../shared/patched-model.ts";
 import type { TensorInfo } from "../shared/tensor.ts";
@@ -56,11 +57,11 @@ export async function inspect(path: string): Promise<Inspection> {
   let opened: OpenedModel | null = null;
   try {
     opened = await openModel(path);
-    const { scan, description, external } = scanModel(opened.file);
+    const { model, scan, description, external } = scanModel(opened.file);
     await checkExternalData(opened.directory, external);
     const task = inferTaskKind(opened.folder, description);
     const found = { ...described(opened, description, task), not_patched: scan.nearMisses };
-    if (scan.sites.length > 0) instrument(opened.file); // throws when the hot-fix cannot be written into this model
+    if (scan.sites.length > 0) checkPatchable(model, scan.sites);
     return scan.sites.length > 0
       ? { ...found, verdict: "supported", reason: null }
       : { ...found, verdict: "refused", reason: refusal(scan.nearMisses) };

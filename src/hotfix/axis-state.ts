@@ -40,18 +40,15 @@ export function emitInitialState(
   return { axis, mode: rowMode, carried: { flags, scores, repair: emitRepair(e, flags, rowMode) } };
 }
 
-/** Flags and scores per sample [B, T], windows of a sample one after the other, under names of their own. */
-export function emitReported(
-  e: Emitter,
-  state: AxisState,
-  mode: string,
-  outputs?: Partial<Carried>,
-): Carried {
+/** What is reported of an axis: flags and scores per sample [B, T], windows of a sample one after the other. */
+export type Reported = Pick<Carried, "flags" | "scores">;
+
+/** @param outputs names for the results; new ones when absent */
+export function emitReported(e: Emitter, state: AxisState, mode: string, outputs?: Reported): Reported {
   const shape = e.concat([e.dim(mode, 0), e.int([-1])], 0);
   return {
     flags: e.op("Reshape", [state.carried.flags, shape], {}, outputs?.flags),
     scores: e.op("Reshape", [state.carried.scores, shape], {}, outputs?.scores),
-    repair: e.op("Identity", [state.carried.repair]),
   };
 }
 

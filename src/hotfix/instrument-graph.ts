@@ -17,20 +17,11 @@ import { attentionFeaturesFunction, attentionPatchFunction, hotfixDomain, queryP
 const functionIrVersion = 8n;
 
 /**
- * Changes `model` in place: new inputs and outputs (`hotfixNames`), one operator per site, its functions.
- * @param taps what a `collect` build returns beside the flags
- * @param defaults makes every added input optional, for servers that know nothing of AtPatch
- * @throws AtPatchError ATPATCH_MODEL_REFUSED when the opset is too old for the operators the hot-fix needs
+ * Whether the hot-fix can be written into a model with these sites.
+ * @throws AtPatchError ATPATCH_MODEL_REFUSED for an opset older than the hot-fix's operators, or a site inside a loop
  */
-export function instrumentGraph(
-  model: ModelProto,
-  sites: readonly AttentionSite[],
-  taps: readonly TapKind[],
-  defaults?: DetectorDefaults,
-): void {
-  const graph = model.graph;
+export function checkPatchable(model: ModelProto, sites: readonly AttentionSite[]): void {
   const opset = opsetOf(model);
-  if (!graph) throw new AtPatchError("ATPATCH_BAD_MODEL", "the model has no graph");
   if (opset < minimumOpset) {
     throw new AtPatchError(
       "ATPATCH_MODEL_REFUSED",
@@ -44,6 +35,24 @@ export function instrumentGraph(
       `the attention at node "${body.node}" runs inside a loop; only the main graph, If branches and functions can be patched`,
     );
   }
+}
+
+/**
+ * Changes `model` in place: new inputs and outputs (`hotfixNames`), one operator per site, its functions.
+ * @param taps what a `collect` build returns beside the flags
+ * @param defaults makes every added input optional, for servers that know nothing of AtPatch
+ * @throws AtPatchError as {@link checkPatchable}
+ */
+export function instrumentGraph(
+  model: ModelProto,
+  sites: readonly AttentionSite[],
+  taps: readonly TapKind[],
+  defaults?: DetectorDefaults,
+): void {
+  const graph = model.graph;
+  const opset = opsetOf(model);
+  if (!graph) throw new AtPatchError("ATPATCH_BAD_MODEL", "the model has no graph");
+  checkPatchable(model, sites);
   const names = new FreshNames(model);
   const e = new Emitter(opset, names, "atpatch");
   const mode = defaults ? emitModePerSample(e, model) : hotfixNames.mode;

@@ -10,7 +10,7 @@ import { sortNodes } from "../onnx/sort-nodes.ts";
 import { subgraphsOf } from "../onnx/walk.ts";
 import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
 import { emitInitialState, emitReported, type AxisState } from "./axis-state.ts";
-import { list } from "./detect.ts";
+import { list, type Carried } from "./detect.ts";
 import type { Emitter } from "../onnx/emitter.ts";
 import { emitCanonical, insertPatch } from "./insert-patch.ts";
 import { hasWindows } from "./layout.ts";
@@ -89,7 +89,7 @@ function patchIf(e: Emitter, node: NodeProto, context: PatchContext, states: Map
       // A fresh emitter: the branch's own nodes are in the graph already.
       const leaving = e.branch();
       const state = after[i]?.get(axis);
-      const left = state ? emitReported(leaving, state, context.mode) : emitUntouched(leaving, context.mode);
+      const left = state ? emitLeft(leaving, state, context.mode) : emitUntouched(leaving, context.mode);
       addOutputs(graph, leaving, list(left));
     });
     states.set(axis, { axis, mode: context.mode, carried: outputs });
@@ -97,8 +97,13 @@ function patchIf(e: Emitter, node: NodeProto, context: PatchContext, states: Map
   for (const site of context.sites) for (const kind of context.taps) bubbleTap(e, node, branches, site, kind);
 }
 
+/** State of an axis as it leaves the branch. */
+function emitLeft(e: Emitter, state: AxisState, mode: string): Carried {
+  return { ...emitReported(e, state, mode), repair: e.op("Identity", [state.carried.repair]) };
+}
+
 /** State of an axis that the branch never meets: nothing flagged, [B, 1]. */
-function emitUntouched(e: Emitter, mode: string): { flags: string; scores: string; repair: string } {
+function emitUntouched(e: Emitter, mode: string): Carried {
   const flags = e.op("Mul", [e.unsqueeze(mode, [1]), e.int32(0)]);
   return { flags, scores: e.toFloat(flags), repair: e.cast(e.int(0), DataType.BOOL) };
 }
@@ -116,14 +121,13 @@ function bubbleTap(
   if (!branches.some(({ graph }) => makes(graph))) return;
   for (const { graph } of branches) {
     const leaving = e.branch();
-    const local = makes(graph)
-      ? leaving.op("Identity", [name])
-      : leaving.op("Constant", [], { value: floatTensor("", [0], []) });
+    let local = e.fresh("tap");
+    // The name belongs to the If from here on; inside, the tensor gets another one.
+    if (makes(graph)) renameInside(graph, name, local);
+    else local = leaving.op("Constant", [], { value: floatTensor("", [0], []) });
     addOutputs(graph, leaving, [local]);
   }
   node.output.push(name);
-  // The name belongs to the If from here on; inside, the tensor gets another one.
-  for (const { graph } of branches) renameInside(graph, name, e.fresh("tap"));
 }
 
 function renameInside(graph: GraphProto, from: string, to: string): void {
