@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { validateModel } from "../onnx/validate.ts";
 import { mapsOf } from "../test/site-maps.ts";
 import {
+  comparable,
   committedFixtures,
   difference,
   fixturesIn,
@@ -39,28 +40,8 @@ async function check(of: Fixture): Promise<void> {
   validateModel(model);
   expect(nearMisses).toEqual([]);
   const named = of.sites.some(({ node }) => node);
-  expect(
-    sites.map(({ layer, kind, rank, dims, where, form, heads, node }) => ({
-      layer,
-      kind,
-      rank,
-      dims,
-      where,
-      form,
-      heads,
-      ...(named && { node }),
-    })),
-  ).toEqual(
-    of.sites.map(({ layer, kind, rank, dims, where, form, heads, node }) => ({
-      layer,
-      kind,
-      rank,
-      dims,
-      where,
-      form,
-      heads,
-      ...(named && { node }),
-    })),
+  expect(sites.map((site) => comparable(site, named))).toEqual(
+    of.sites.map((site) => comparable(site, named)),
   );
   const outputs = await runFixture(of, model);
   for (const [name, expected] of tensorsOf(of, "expected")) {

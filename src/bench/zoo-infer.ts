@@ -2,14 +2,14 @@
  * `npm run zoo:infer -- DIR`: serves the supported fixtures of a folder and sends each its own inputs over the Open
  * Inference Protocol; the answers are held against the expected outputs.
  */
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { composeServer } from "../compose.ts";
 import { resolveSettings } from "../settings.ts";
-import { readSafetensors } from "../shared/safetensors.ts";
-import type { Tensor } from "../shared/tensor.ts";
+import { fixturesIn, numbersOf, tensorsOf, type Fixture } from "../test/zoo.ts";
+import { distance, toleranceOf } from "./distance.ts";
 
 const program = new Command("zoo:infer")
   .description("Serve ONNX fixtures and ask each for its expected outputs over OIP.")
@@ -25,28 +25,28 @@ interface Answer {
   readonly outputs?: readonly { readonly name: string; readonly data: readonly number[] }[];
 }
 
-const names = readdirSync(folder)
-  .toSorted()
-  .filter((name) => name.includes(only) && existsSync(join(folder, name, "expected.safetensors")))
-  .filter((name) => existsSync(join(folder, name, "expected_maps.safetensors")));
+const fixtures = fixturesIn(folder).filter(
+  ({ name, verdict }) => name.includes(only) && verdict === "supported",
+);
 let right = 0;
 try {
-  for (const name of names) {
-    const line = await ask(name).catch((error: unknown) => String(error));
+  for (const fixture of fixtures) {
+    const line = await ask(fixture).catch((error: unknown) => String(error));
     if (line.startsWith("ok")) right++;
-    console.log(`${name.padEnd(44)} ${line}`);
+    console.log(`${fixture.name.padEnd(44)} ${line}`);
   }
-  console.log(`\n${right} of ${names.length} answered as expected`);
-  process.exitCode = right === names.length ? 0 : 1;
+  console.log(`\n${right} of ${fixtures.length} answered as expected`);
+  process.exitCode = right === fixtures.length ? 0 : 1;
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
 
 /** Serves one fixture and compares its answer. */
-async function ask(name: string): Promise<string> {
+async function ask(fixture: Fixture): Promise<string> {
+  const { name } = fixture;
   const models = join(scratch, name);
   mkdirSync(models);
-  cpSync(join(folder, name), join(models, name), { recursive: true });
+  cpSync(fixture.folder, join(models, name), { recursive: true });
   const settings = resolveSettings(
     { models, state: join(scratch, `${name}-state`), workers: "1", threads: "1", logLevel: "silent" },
     {},
@@ -54,7 +54,7 @@ async function ask(name: string): Promise<string> {
   const server = await composeServer(settings);
   try {
     const origin = await server.app.listen({ host: "127.0.0.1", port: 0 });
-    const inputs = [...tensors(join(folder, name, "inputs.safetensors"))].map(([input, tensor]) => ({
+    const inputs = [...tensorsOf(fixture, "inputs")].map(([input, tensor]) => ({
       name: input,
       datatype: tensor.datatype,
       shape: tensor.shape,
@@ -69,33 +69,21 @@ async function ask(name: string): Promise<string> {
     });
     const answer = (await response.json()) as Answer;
     if (answer.error !== undefined) return `${response.status} ${answer.error}`;
-    return compare(
-      answer,
-      tensors(join(folder, name, "expected.safetensors")),
-      /int8|qdq|qatt|qoper|fp16/.test(name),
-    );
+    return compare(answer, fixture);
   } finally {
     await server.app.close();
     await server.close();
   }
 }
 
-function compare(answer: Answer, expected: ReadonlyMap<string, Tensor>, reduced: boolean): string {
+function compare(answer: Answer, fixture: Fixture): string {
+  const expected = tensorsOf(fixture, "expected");
   let worst = 0;
-  for (const [name, { data }] of expected) {
+  for (const [name, tensor] of expected) {
     const actual = answer.outputs?.find((output) => output.name === name)?.data ?? [];
-    if (actual.length !== data.length) return `output ${name} is missing or has another size`;
-    let [largest, gap] = [1e-9, 0];
-    for (let i = 0; i < data.length; i++) {
-      const wanted = Number(data[i]);
-      largest = Math.max(largest, Math.abs(wanted));
-      gap = Math.max(gap, Math.abs(Number(actual[i]) - wanted));
-    }
-    worst = Math.max(worst, Math.min(gap, gap / largest));
+    if (actual.length !== tensor.data.length) return `output ${name} is missing or has another size`;
+    worst = Math.max(worst, distance(actual.map(Number), numbersOf(tensor)).either);
   }
-  return `${worst <= (reduced ? 2e-2 : 1e-4) ? "ok" : "wrong"}, ${expected.size} outputs within ${worst.toExponential(1)}`;
-}
-
-function tensors(path: string): ReadonlyMap<string, Tensor> {
-  return readSafetensors(Uint8Array.from(readFileSync(path))).tensors;
+  const verdict = worst <= toleranceOf(fixture.name) ? "ok" : "wrong";
+  return `${verdict}, ${expected.size} outputs within ${worst.toExponential(1)}`;
 }

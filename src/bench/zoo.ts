@@ -3,28 +3,15 @@
  * each and a total. Every fixture gets processes of its own, so that a crash or a hang costs one line.
  */
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { readSafetensors } from "../shared/safetensors.ts";
 import type { Tensor } from "../shared/tensor.ts";
-import { floatValues } from "../shared/float-bits.ts";
+import { fixturesIn, numbersOf, tensorsOf, type Fixture } from "../test/zoo.ts";
+import { distance, toleranceOf } from "./distance.ts";
 
-interface SiteTruth {
-  readonly kind: string;
-  readonly where: string;
-  readonly form: string;
-  readonly tq: number;
-  readonly tk: number;
-  readonly heads: number;
-}
-interface Manifest {
-  readonly name: string;
-  readonly sites: readonly SiteTruth[];
-  readonly verdict: "supported" | "refuse";
-  readonly reason: string | null;
-}
 interface Inspection {
   readonly verdict: "supported" | "refused";
   readonly reason: string | null;
@@ -54,17 +41,15 @@ const scratch = mkdtempSync(join(tmpdir(), "atpatch-zoo-"));
 const timeoutMs = 60_000;
 
 try {
-  const names = readdirSync(folder)
-    .toSorted()
-    .filter((name) => existsSync(join(folder, name, "manifest.json")))
-    .filter((name) => !options.only || name.includes(options.only))
-    .filter((name) => !options.plain || isPlain(manifestOf(name)));
+  const queue = fixturesIn(folder)
+    .filter(({ name }) => !options.only || name.includes(options.only))
+    .filter((fixture) => !options.plain || isPlain(fixture));
   const lines: { name: string; good: boolean; text: string }[] = [];
-  const queue = [...names];
   const work = async (): Promise<void> => {
-    for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
+    for (let fixture = queue.shift(); fixture !== undefined; fixture = queue.shift()) {
+      const { name } = fixture;
       const began = performance.now();
-      const text = await check(name, manifestOf(name));
+      const text = await check(fixture);
       const good = text.startsWith("ok");
       lines.push({ name, good, text });
       console.log(
@@ -81,11 +66,7 @@ try {
   rmSync(scratch, { recursive: true, force: true });
 }
 
-function manifestOf(name: string): Manifest {
-  return JSON.parse(readFileSync(join(folder, name, "manifest.json"), "utf8")) as Manifest;
-}
-
-function isPlain({ name, sites }: Manifest): boolean {
+function isPlain({ name, sites }: Fixture): boolean {
   return (
     sites.length > 0 &&
     !/int8|qdq|qoperator/.test(name) &&
@@ -94,27 +75,28 @@ function isPlain({ name, sites }: Manifest): boolean {
 }
 
 /** "ok …", or what is wrong. */
-async function check(name: string, manifest: Manifest): Promise<string> {
-  const model = join(folder, name, "model.onnx");
+async function check(fixture: Fixture): Promise<string> {
+  const model = join(fixture.folder, "model.onnx");
   const seen = await cli(["inspect", model]);
   if (typeof seen.document === "string") return `inspect: ${seen.document}`;
   const { verdict, reason, sites } = seen.document as Inspection;
   if (verdict === "refused") {
     if (seen.code !== 3) return `inspect refused with exit code ${seen.code}`;
-    return manifest.verdict === "refuse" ? `ok, refused: ${reason}` : `refused: ${reason}`;
+    return fixture.verdict === "refuse" ? `ok, refused: ${reason}` : `refused: ${reason}`;
   }
-  if (manifest.verdict === "refuse" && !/also accepted/.test(manifest.reason ?? "")) {
-    return `found ${sites.length} sites; to be refused: ${manifest.reason}`;
+  if (fixture.verdict === "refuse" && !/also accepted/.test(fixture.reason ?? "")) {
+    return `found ${sites.length} sites; to be refused: ${fixture.reason}`;
   }
-  if (manifest.verdict === "refuse") return "ok, accepted where both answers count";
-  const [kinds, wanted] = [sites, manifest.sites].map((list) => list.map(({ kind }) => kind).join(" "));
+  if (fixture.verdict === "refuse") return "ok, accepted where both answers count";
+  const [kinds, wanted] = [sites, fixture.sites].map((list) => list.map(({ kind }) => kind).join(" "));
   if (kinds !== wanted) return `sites "${kinds}", expected "${wanted}"`;
-  return verifyFixture(name, model, manifest);
+  return verifyFixture(model, fixture);
 }
 
-async function verifyFixture(name: string, model: string, manifest: Manifest): Promise<string> {
+async function verifyFixture(model: string, fixture: Fixture): Promise<string> {
+  const { name, sites } = fixture;
   const [maps, outputs] = [join(scratch, `${name}.maps`), join(scratch, `${name}.outputs`)];
-  const inputs = join(folder, name, "inputs.safetensors");
+  const inputs = join(fixture.folder, "inputs.safetensors");
   const run = await cli(["verify", model, "--inputs", inputs, "--maps", maps, "--outputs", outputs]);
   if (typeof run.document === "string") return `verify: ${run.document}`;
   const result = run.document as Verified;
@@ -124,44 +106,26 @@ async function verifyFixture(name: string, model: string, manifest: Manifest): P
   if (!result.quiet_bit_identical) faults.push("nothing flagged differs from mode off");
   if (result.unflagged_bit_identical === false) faults.push("a flagged sample reaches its neighbour");
   if (!result.forced_changes_output) faults.push("a forced column changes nothing");
-  const tolerance = /fp16|int8|qdq|qoperator|qattention|bf16/.test(name) ? 2e-2 : 1e-4;
+  const tolerance = toleranceOf(name);
   const patched = read(outputs);
-  let worst = 0;
-  for (const [output, expected] of read(join(folder, name, "expected.safetensors"))) {
-    worst = Math.max(
-      worst,
-      patched.has(output) ? distance(patched.get(output) as Tensor, expected).either : Infinity,
-    );
-  }
+  const answers = [...tensorsOf(fixture, "expected")].map(
+    ([output, expected]) => between(patched.get(output), expected).either,
+  );
+  const worst = Math.max(0, ...answers);
   if (worst > tolerance) faults.push(`outputs differ by ${worst.toExponential(1)}`);
-  const found = read(maps);
-  let worstMap = 0;
-  manifest.sites.forEach((_, site) => {
-    const expected = read(join(folder, name, "expected_maps.safetensors")).get(`site${site}`);
-    const actual = found.get(`site${site}`);
-    worstMap = Math.max(worstMap, expected && actual ? distance(actual, expected).absolute : Infinity);
-  });
+  const [found, truth] = [read(maps), tensorsOf(fixture, "expected_maps")];
+  const gaps = sites.map((_, site) => between(found.get(`site${site}`), truth.get(`site${site}`)).absolute);
+  const worstMap = Math.max(0, ...gaps);
   // The truth of a fused and quantised operator is the map of the float model: near, not equal.
-  const ofFloatModel = manifest.sites.some(({ form }) => form === "QAttention");
+  const ofFloatModel = sites.some(({ form }) => form === "QAttention");
   if (worstMap > (ofFloatModel ? 0.1 : tolerance)) faults.push(`maps differ by ${worstMap.toExponential(1)}`);
-  const figures = `${manifest.sites.length} sites, outputs ${worst.toExponential(1)}, maps ${worstMap.toExponential(1)}, row sums ${result.row_sums.max_deviation.toExponential(1)}`;
+  const figures = `${sites.length} sites, outputs ${worst.toExponential(1)}, maps ${worstMap.toExponential(1)}, row sums ${result.row_sums.max_deviation.toExponential(1)}`;
   return faults.length === 0 ? `ok, ${figures}` : `${faults.join("; ")} (${figures})`;
 }
 
-/** Largest absolute difference, and that or its share of the largest expected number, whichever is smaller. */
-function distance(actual: Tensor, expected: Tensor): { absolute: number; either: number } {
-  if (actual.shape.join() !== expected.shape.join()) return { absolute: Infinity, either: Infinity };
-  const numbersOf = (tensor: Tensor): ArrayLike<number> =>
-    tensor.data instanceof BigInt64Array ? Float64Array.from(tensor.data, Number) : floatValues(tensor);
-  const [a, b] = [numbersOf(actual), numbersOf(expected)];
-  let [absolute, largest] = [0, 0];
-  for (let i = 0; i < b.length; i++) {
-    const [x, y] = [a[i] as number, b[i] as number];
-    if (Number.isFinite(y)) largest = Math.max(largest, Math.abs(y));
-    if (x === y || (Number.isNaN(x) && Number.isNaN(y))) continue;
-    absolute = Math.max(absolute, Number.isNaN(x) || Number.isNaN(y) ? Infinity : Math.abs(x - y));
-  }
-  return { absolute, either: largest === 0 ? absolute : Math.min(absolute, absolute / largest) };
+function between(actual: Tensor | undefined, expected: Tensor | undefined): ReturnType<typeof distance> {
+  const same = actual && expected && actual.shape.join() === expected.shape.join();
+  return same ? distance(numbersOf(actual), numbersOf(expected)) : { absolute: Infinity, either: Infinity };
 }
 
 function read(path: string): ReadonlyMap<string, Tensor> {

@@ -6,7 +6,7 @@ import { InferenceSession } from "onnxruntime-node";
 import { fromOrtTensor, toOrtTensor } from "../engine/ort-tensors.ts";
 import { encodeModel } from "../onnx/codec.ts";
 import type { ModelProto } from "../onnx/model.ts";
-import { halfToNumber } from "../onnx/tensor-data.ts";
+import { fromHalf } from "../shared/float-bits.ts";
 import { decodeSkeleton } from "../onnx/skeleton.ts";
 import { readSafetensors } from "../shared/safetensors.ts";
 import type { Tensor } from "../shared/tensor.ts";
@@ -31,6 +31,18 @@ export interface Fixture {
   readonly sites: readonly SiteTruth[];
   readonly verdict: "supported" | "refuse";
   readonly reason: string | null;
+}
+
+/** What a found site and its truth are compared by; the node only where the truth names one. */
+export function comparable(
+  site: Pick<SiteTruth, "layer" | "kind" | "rank" | "dims" | "where" | "form"> & {
+    readonly heads: number | null;
+    readonly node: string | null;
+  },
+  withNode = false,
+): object {
+  const { layer, kind, rank, dims, where, form, heads, node } = site;
+  return { layer, kind, rank, dims, where, form, heads, ...(withNode && { node }) };
 }
 
 /** The few fixtures that are part of the project. */
@@ -118,6 +130,6 @@ export function difference(got: Tensor | undefined, expected: Tensor | undefined
 /** Values of a tensor as numbers, half precision decoded. */
 export function numbersOf({ datatype, data }: Tensor): number[] {
   return Array.from(data as ArrayLike<number | bigint>, (value) =>
-    datatype === "FP16" ? halfToNumber(Number(value)) : Number(value),
+    datatype === "FP16" ? fromHalf(Number(value)) : Number(value),
   );
 }
