@@ -17,6 +17,21 @@ export interface RunRequest {
   readonly force?: Readonly<Record<number, Tensor>>;
   /** Outputs to return; all of the original model when absent. `collect` builds also have taps. */
   readonly outputs?: readonly string[];
+  /** Sites whose features the run is to report, for scoring another detector on them; none when absent. */
+  readonly report?: readonly number[];
+}
+
+/** What the op saw at one site, in the same run that gave the outputs. */
+export interface SiteReport {
+  readonly site: number;
+  /** Key positions T. */
+  readonly keys: number;
+  /** Attention features φ, float32 [B, T, 11]. */
+  readonly features: Float32Array;
+  /** Value features v, float32 [B, T, H·d]. */
+  readonly values: Float32Array;
+  /** float32 [B, T]: 1 where the key is visible. */
+  readonly visible: Float32Array;
 }
 
 export interface RunOptions {
@@ -42,6 +57,8 @@ export interface AxisFlags {
 export interface RunResult {
   readonly outputs: Readonly<Record<string, Tensor>>;
   readonly flags: readonly AxisFlags[];
+  /** One entry for every site of `RunRequest.report`, from the first pass; absent when nothing was asked for. */
+  readonly reports?: readonly SiteReport[];
   /** Samples that took a second pass because their first flag came late. */
   readonly rechecked: number;
   readonly queueMs: number;
