@@ -7,6 +7,8 @@ import { buildApp } from "./http/app.ts";
 import type { App, Services } from "./http/services.ts";
 import { createMetrics, type DetectorRole, type Metrics } from "./metrics/metrics.ts";
 import { AdminService } from "./service/admin.ts";
+import { publishChanges, recallChanges } from "./service/change-events.ts";
+import { EventBus } from "./service/events.ts";
 import { Health } from "./service/health.ts";
 import { InferService } from "./service/infer.ts";
 import { ModelTable, type ServedModel } from "./service/models.ts";
@@ -25,18 +27,21 @@ export interface ServiceParts {
   /** See `CallRules.openOverride`. */
   readonly openOverride: boolean;
   readonly metrics: Metrics;
+  readonly events: EventBus;
 }
 
 /** @throws AtPatchError ATPATCH_BAD_SETTINGS when the default model is not among the models */
 export function createServices(parts: ServiceParts): Services {
-  const { metrics, tokens, openOverride } = parts;
+  const { metrics, events, tokens, openOverride } = parts;
   const models = new ModelTable(parts.models, parts.defaultModel);
   const runner = new PatchedRunner({ openOverride }, metrics.service);
+  publishChanges(events, parts.models);
   return {
     models,
     predict: new PredictService(models, runner, metrics.service),
-    infer: new InferService(models, runner),
+    infer: new InferService(models, runner, metrics.service),
     admin: new AdminService(models, metrics.service),
+    events,
     health: new Health(models),
     tokens: new TokenTable(tokens),
     metrics,
@@ -70,7 +75,9 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
   const { tokens, generated } = await readTokens(settings);
   const models: ServedModel[] = [];
   const metrics = createMetrics({ roles: () => detectorRoles(models) });
+  const events = new EventBus(1024, (message) => logger.warn(message));
   const close = async (): Promise<void> => {
+    events.close();
     await Promise.all(models.map((model) => model.close()));
   };
   try {
@@ -92,8 +99,10 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
         `no model in "${settings.models}" could be loaded: see above`,
       );
     }
+    await recallChanges(events, models);
     const services = createServices({
       models,
+      events,
       defaultModel: settings.defaultModel,
       tokens,
       openOverride: generated !== null,

@@ -1,3 +1,4 @@
+import { get, type IncomingMessage } from "node:http";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { adminEntry } from "../service/tokens.ts";
 import { markDetector } from "../test/tiny-model.ts";
@@ -16,24 +17,100 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-it("streams every change as it happens, and ends when the server closes", async () => {
-  expect((await fetch(`${url}/admin/events`)).status).toBe(401);
-  const answer = await fetch(`${url}/admin/events`, { headers });
-  expect(answer.headers.get("content-type")).toBe("text/event-stream");
-  const { registry, engine } = server.model;
-  const { id } = await registry.upload(markDetector(engine.description), { actor: "root" });
-  await registry.activate(id, { actor: "root", reason: "go" });
-  await registry.setPolicy({ mode: "observe" }, { actor: "root" });
+interface Heard {
+  readonly id: string | undefined;
+  readonly name: string;
+  readonly data: unknown;
+}
 
-  // Closing ends the stream, so the whole of it can be read.
+/** Opens the stream on a connection of its own. */
+function open(lastEventId?: string): Promise<IncomingMessage> {
+  const extra = lastEventId !== undefined && { "last-event-id": lastEventId };
+  return new Promise((resolve) => {
+    get(`${url}/admin/events`, { agent: false, headers: { ...headers, ...extra } }, resolve);
+  });
+}
+
+/** Reads a stream until as many events came as are wanted; `during` runs once it is open. */
+async function listen(
+  count: number,
+  lastEventId?: string,
+  during?: () => Promise<unknown>,
+): Promise<Heard[]> {
+  const stream = await open(lastEventId);
+  expect(stream.headers["content-type"]).toBe("text/event-stream");
+  const done = during?.();
+  let text = "";
+  for await (const chunk of stream) {
+    text += String(chunk);
+    const events = eventsOf(text);
+    if (events.length < count) continue;
+    await done;
+    return events.slice(0, count);
+  }
+  throw new Error("the stream ended too early");
+}
+
+function eventsOf(text: string): Heard[] {
+  return text
+    .split("\n\n")
+    .slice(0, -1)
+    .filter((block) => block.includes("event: "))
+    .map((block) => ({
+      id: /^id: (\d+)$/m.exec(block)?.[1],
+      name: /^event: (\w+)$/m.exec(block)![1]!,
+      data: JSON.parse(/^data: (.*)$/m.exec(block)![1]!) as unknown,
+    }));
+}
+
+it("streams every change as it happens, and what was missed to whoever comes back", async () => {
+  expect((await server.app.inject("/admin/events")).statusCode).toBe(401);
+  const { registry, engine } = server.model;
+  const events = await listen(3, undefined, async () => {
+    const { id } = await registry.upload(markDetector(engine.description), { actor: "root" });
+    await registry.activate(id, { actor: "root", reason: "go" });
+    await registry.setPolicy({ mode: "observe" }, { actor: "root" });
+  });
+  expect(events.map(({ name }) => name)).toEqual(["uploaded", "activated", "policy"]);
+  const { active } = registry.snapshot();
+  expect(events[1]!.data).toMatchObject({ model: "tiny", actor: "root", reason: "go", after: { active } });
+
+  const again = await listen(3, events[0]!.id, () => registry.setPolicy({ mode: "off" }, { actor: "root" }));
+  expect(again.slice(0, 2)).toEqual(events.slice(1));
+  expect(again[2]).toMatchObject({ name: "policy", data: { after: { policy: { mode: "off" } } } });
+});
+
+it("says that it cannot know everything since an id of another time", async () => {
+  server.services.events.forgetBefore(new Date(1));
+  expect(await listen(1, "5")).toMatchObject([{ name: "gap", id: undefined, data: { after: 5 } }]);
+  expect(await listen(1, "tiny/0")).toMatchObject([{ name: "gap", data: { after: 0 } }]);
+});
+
+it("drops a reader that does not read, and goes on with the others", async () => {
+  const { events } = server.services;
+  const slow = await open();
+  slow.pause();
+  const dropped = new Promise((resolve) => slow.once("error", resolve));
+  const text = "x".repeat(128 * 1024);
+  const times = 120;
+  const quick = await open();
+  let heard = 0;
+  quick.on("data", (chunk: Buffer) => (heard += chunk.length));
+  for (let sent = 0; sent < times; sent += 1) {
+    events.publish("bulk", { text }, { keep: false });
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await vi.waitFor(() => expect(heard).toBeGreaterThan(times * text.length), { timeout: 10_000 });
+  quick.destroy();
+  slow.resume();
+  expect(await dropped).toMatchObject({ code: "ECONNRESET" });
+});
+
+it("ends the streams when the server closes", async () => {
+  const stream = await open();
   const closed = server.app.close();
-  const events = (await answer.text()).split("\n\n").filter((event) => event.startsWith("id:"));
+  let text = "";
+  for await (const chunk of stream) text += String(chunk);
+  expect(text).toContain(": connected");
   await closed;
-  expect(events.map((event) => event.split("\n").slice(0, 2))).toEqual([
-    ["id: tiny/0", "event: uploaded"],
-    ["id: tiny/1", "event: activated"],
-    ["id: tiny/2", "event: policy"],
-  ]);
-  const data = JSON.parse(events[1]!.split("\ndata: ")[1]!) as object;
-  expect(data).toMatchObject({ model: "tiny", actor: "root", reason: "go", after: { active: id } });
 });

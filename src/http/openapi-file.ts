@@ -3,6 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { createMetrics } from "../metrics/metrics.ts";
 import { AdminService } from "../service/admin.ts";
+import { EventBus } from "../service/events.ts";
 import { Health } from "../service/health.ts";
 import { InferService } from "../service/infer.ts";
 import { ModelTable } from "../service/models.ts";
@@ -25,8 +26,9 @@ export async function describeApi(): Promise<string> {
       models,
       metrics,
       predict: new PredictService(models, runner, metrics.service),
-      infer: new InferService(models, runner),
+      infer: new InferService(models, runner, metrics.service),
       admin: new AdminService(models, metrics.service),
+      events: new EventBus(),
       health: new Health(models),
       tokens: new TokenTable([]),
     },

@@ -4,6 +4,7 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from "fastify";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { AdminService } from "../service/admin.ts";
+import type { EventBus } from "../service/events.ts";
 import type { Health } from "../service/health.ts";
 import type { InferService } from "../service/infer.ts";
 import type { ModelTable } from "../service/models.ts";
@@ -15,6 +16,7 @@ export interface Services {
   readonly predict: PredictService;
   readonly infer: InferService;
   readonly admin: AdminService;
+  readonly events: EventBus;
   readonly health: Health;
   readonly tokens: TokenTable;
   readonly metrics: Metrics;

@@ -3,7 +3,6 @@ import type {
   Change,
   DetectorDescription,
   DetectorInfo,
-  RegistryEvent,
   RegistrySnapshot,
   UploadResult,
 } from "../detector/registry.ts";
@@ -86,14 +85,6 @@ export class AdminService {
 
   history(name: string, query: HistoryQuery): Promise<ControlEntry[]> {
     return this.#models.get(name).registry.history(query);
-  }
-
-  /** Tells `listener` about every change of every model from now on. Returns how to stop that. */
-  subscribe(listener: (event: RegistryEvent) => void): () => void {
-    const stops = this.#models.all().map((model) => model.registry.subscribe(listener));
-    return () => {
-      for (const stop of stops) stop();
-    };
   }
 
   async #swap(

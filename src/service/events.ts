@@ -26,7 +26,7 @@ export interface Subscription {
   readonly missed: readonly ServerEvent[];
   /** False when some that were asked for are kept no longer. */
   readonly complete: boolean;
-  stop(): void;
+  readonly stop: () => void;
 }
 
 /** Every part publishes here, in the order in which things became visible; the newest events are kept for a while. */

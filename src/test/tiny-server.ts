@@ -7,6 +7,7 @@ import { MemoryStore } from "../detector/memory-store.ts";
 import { buildApp } from "../http/app.ts";
 import type { App, Services } from "../http/services.ts";
 import { createMetrics } from "../metrics/metrics.ts";
+import { EventBus } from "../service/events.ts";
 import type { ServedModel } from "../service/models.ts";
 import type { TokenEntry } from "../service/tokens.ts";
 import { createClassScores } from "../tasks/class-scores.ts";
@@ -73,6 +74,7 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
     tokens: options.tokens ?? [],
     openOverride: options.openOverride ?? true,
     metrics,
+    events: new EventBus(),
   });
   const sink = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -92,6 +94,7 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
     log,
     close: async () => {
       await app.close();
+      services.events.close();
       await model.close();
     },
   };

@@ -76,8 +76,15 @@ export const bundleBytes = {
     },
   },
 };
+export const eventHeaders = Type.Object({
+  "last-event-id": Type.Optional(
+    Type.String({ description: "Id of the last event seen; those missed since are sent first." }),
+  ),
+});
 export const eventStream = {
-  description: "One event per change; its data is the history entry with the model's name.",
+  description:
+    "Changes carry the history entry with the model's name. `trigger_rate` and other figures of the moment have no id. " +
+    "`gap` says that events after the id asked for are not known any more: read the state again.",
   content: { "text/event-stream": { schema: Type.String() } },
 };
 export const removed = Type.Unsafe<undefined>({ type: "null", description: "Removed." });
