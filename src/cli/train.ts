@@ -2,7 +2,8 @@
 import { Command } from "commander";
 import { bundleId } from "../detector/bundle.ts";
 import { percentText } from "../training/refusals.ts";
-import { train, trainingTaps } from "../training/train.ts";
+import { referenceTaps } from "../training/reference.ts";
+import { train } from "../training/train.ts";
 import type { TrainingReport } from "../training/report.ts";
 import { packageVersion } from "../version.ts";
 import { natural, share, shareFromZero } from "./arguments.ts";
@@ -52,7 +53,7 @@ Examples:
       const output = context.output(options);
       const started = performance.now();
       const model = await openModel(options.model);
-      await withEngine(await openBatchEngine(model, { taps: trainingTaps }), async (engine) => {
+      await withEngine(await openBatchEngine(model, { taps: referenceTaps }), async (engine) => {
         const task = await taskOf(model, engine);
         const { samples, digest } = await readDebugFile(options.debug, task.labels.length);
         const { bundle, report } = await train(engine, task, samples, {

@@ -17,15 +17,20 @@ export interface RunRequest {
   readonly force?: Readonly<Record<number, Tensor>>;
   /** Outputs to return; all of the original model when absent. `collect` builds also have taps. */
   readonly outputs?: readonly string[];
-  /** Sites whose features the run is to report, for scoring another detector on them; none when absent. */
+  /**
+   * Sites whose features the run is to report, for scoring another detector on them; none when absent. Every sample is
+   * reported whatever its mode: features do not depend on it.
+   */
   readonly report?: readonly number[];
 }
 
 /** What the op saw at one site, in the same run that gave the outputs. */
 export interface SiteReport {
   readonly site: number;
-  /** Key positions T. */
+  /** Key positions T; 0 when the site did not run, in the branch of an If that was not taken. */
   readonly keys: number;
+  /** Parts of equal length that T consists of and that attend by themselves: 1, or the windows of a sample. */
+  readonly windows: number;
   /** Attention features φ, float32 [B, T, 11]. */
   readonly features: Float32Array;
   /** Value features v, float32 [B, T, H·d]. */

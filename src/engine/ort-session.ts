@@ -4,6 +4,7 @@ import { AtPatchError, messageOf } from "../shared/errors.ts";
 import { hotfixNames, type PatchDescription } from "../shared/patched-model.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import type { AxisFlags } from "./engine.ts";
+import { siteReport } from "./site-report.ts";
 import { ownedFrame, unpackFrame, type Frame } from "./frame.ts";
 import { cleanRuntimeMessage } from "./ort-errors.ts";
 import { fromOrtTensor, toOrtTensor } from "./ort-tensors.ts";
@@ -69,14 +70,16 @@ export class PatchedSession {
     const result = message.recheck
       ? await runRechecked(run, feeds, this.#firstSites)
       : { ...(await run(feeds)), rechecked: 0 };
-    return { ...result, inferMs: performance.now() - started };
+    const { reports, ...rest } = result;
+    const reported = message.report.length > 0 && { reports };
+    return { ...rest, ...reported, inferMs: performance.now() - started };
   }
 
   async release(): Promise<void> {
     await this.#session.release();
   }
 
-  #passFeeds({ feeds, batch }: RunMessage): PassFeeds {
+  #passFeeds({ feeds, batch, report }: RunMessage): PassFeeds {
     const tensors = unpackFrame(feeds);
     const inputs = Object.fromEntries(this.#description.inputs.map(({ name }) => [name, tensors[name]!]));
     const force: Record<number, Tensor> = {};
@@ -84,13 +87,17 @@ export class PatchedSession {
       const forced = tensors[hotfixNames.force(axis)];
       if (forced !== undefined) force[axis] = forced;
     }
-    return { batch, inputs, modes: tensors[hotfixNames.mode]!, force };
+    return { batch, inputs, modes: tensors[hotfixNames.mode]!, force, report };
   }
 
   async #pass(detector: Feeds, pass: PassFeeds, outputs: readonly string[]): Promise<Pass> {
-    const { axes } = this.#description;
-    const feeds: Feeds = { ...detector, [hotfixNames.mode]: toOrtTensor(hotfixNames.mode, pass.modes) };
-    const fetches = [...outputs];
+    const { axes, sites } = this.#description;
+    const feeds: Feeds = {
+      ...detector,
+      [hotfixNames.mode]: toOrtTensor(hotfixNames.mode, pass.modes),
+      [hotfixNames.report]: toOrtTensor(hotfixNames.report, reporting(sites.length, pass.report)),
+    };
+    const fetches = [...outputs, ...pass.report.map((site) => hotfixNames.reported(site))];
     for (const [name, tensor] of Object.entries(pass.inputs)) feeds[name] = toOrtTensor(name, tensor);
     for (let axis = 0; axis < axes; axis++) {
       const name = hotfixNames.force(axis);
@@ -101,6 +108,10 @@ export class PatchedSession {
     return {
       outputs: Object.fromEntries(outputs.map((name) => [name, fromOrtTensor(name, results[name]!)])),
       flags: Array.from({ length: axes }, (_, axis) => axisFlags(results, axis)),
+      reports: pass.report.map((site) => {
+        const name = hotfixNames.reported(site);
+        return siteReport(site, fromOrtTensor(name, results[name]!), pass.batch);
+      }),
     };
   }
 
@@ -117,6 +128,13 @@ export class PatchedSession {
 /** BOOL [B, 1], all false. */
 function unforced(batch: number): Tensor {
   return { datatype: "BOOL", shape: [batch, 1], data: new Uint8Array(batch) };
+}
+
+/** BOOL [S], true for the named sites. */
+function reporting(sites: number, named: readonly number[]): Tensor {
+  const data = new Uint8Array(sites);
+  for (const site of named) data[site] = 1;
+  return { datatype: "BOOL", shape: [sites], data };
 }
 
 function axisFlags(results: InferenceSession.OnnxValueMapType, axis: number): AxisFlags {

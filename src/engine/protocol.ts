@@ -40,6 +40,8 @@ export interface RunMessage {
   readonly feeds: Frame;
   /** Outputs to return besides flags and scores. */
   readonly outputs: readonly string[];
+  /** Sites that report their features. */
+  readonly report: readonly number[];
   /** Whether samples with a late first flag take a second pass. */
   readonly recheck: boolean;
 }

@@ -14,6 +14,7 @@ const feeds = (x: Tensor, modes: readonly number[], force: PassFeeds["force"] = 
   inputs: { x },
   modes: int32([modes.length], modes),
   force,
+  report: [],
 });
 
 /** Columns above 10 are found at site 0, above 5 at site 1; y = x unless the column is repaired from site 0 on. */
@@ -35,7 +36,7 @@ function toyPass(calls: PassFeeds[], extra: Readonly<Record<string, Tensor>> = {
       y[at] = firstSite[at] === 1 ? 0 : value;
     }
     const outputs = { y: { datatype: "FP32", shape: x.shape, data: y } satisfies Tensor, ...extra };
-    return Promise.resolve({ outputs, flags: [{ keys, firstSite, score }] });
+    return Promise.resolve({ outputs, flags: [{ keys, firstSite, score }], reports: [] });
   };
 }
 

@@ -5,7 +5,7 @@
  */
 import { modeCodes, type SiteDescription } from "../shared/patched-model.ts";
 import type { Tensor } from "../shared/tensor.ts";
-import type { AxisFlags } from "./engine.ts";
+import type { AxisFlags, SiteReport } from "./engine.ts";
 import { isBatchFirst, putSamples, takeSamples } from "./slice.ts";
 
 /** What one pass is fed with. */
@@ -16,6 +16,8 @@ export interface PassFeeds {
   readonly modes: Tensor;
   /** Forced columns per key axis, BOOL [B, T] or [B, 1]; absent: none. */
   readonly force: Readonly<Record<number, Tensor>>;
+  /** Sites that report their features. */
+  readonly report: readonly number[];
 }
 
 /** What one pass gives. */
@@ -23,6 +25,8 @@ export interface Pass {
   readonly outputs: Readonly<Record<string, Tensor>>;
   /** One entry per key axis. */
   readonly flags: readonly AxisFlags[];
+  /** One for each site that was asked for. */
+  readonly reports: readonly SiteReport[];
 }
 
 /** Index of the first site of every key axis. */
@@ -45,7 +49,8 @@ export async function runRechecked(
   const late = lateSamples(feeds, pass.flags, first);
   if (late.length === 0) return { ...pass, rechecked: 0 };
 
-  const again: PassFeeds = { ...feeds, force: forceFlagged(feeds, pass.flags, late) };
+  // The first pass has reported: in the second, forced columns have changed what later sites see.
+  const again: PassFeeds = { ...feeds, force: forceFlagged(feeds, pass.flags, late), report: [] };
   const separable =
     late.length < feeds.batch &&
     [...Object.values(feeds.inputs), ...Object.values(pass.outputs)].every((tensor) =>
@@ -53,12 +58,17 @@ export async function runRechecked(
     );
   if (!separable) {
     const second = await run(again);
-    return { outputs: second.outputs, flags: mergeFlags(pass.flags, second.flags), rechecked: late.length };
+    return {
+      ...pass,
+      outputs: second.outputs,
+      flags: mergeFlags(pass.flags, second.flags),
+      rechecked: late.length,
+    };
   }
   const second = await run(takeFeeds(again, late));
   for (const [name, rows] of Object.entries(second.outputs)) putSamples(pass.outputs[name]!, late, rows);
   return {
-    outputs: pass.outputs,
+    ...pass,
     flags: mergeFlags(pass.flags, scatterFlags(second.flags, late, feeds.batch)),
     rechecked: late.length,
   };
@@ -122,6 +132,7 @@ function takeFeeds(feeds: PassFeeds, samples: readonly number[]): PassFeeds {
       Object.entries<Tensor>(tensors).map(([name, tensor]) => [name, takeSamples(tensor, samples)]),
     );
   return {
+    ...feeds,
     batch: samples.length,
     inputs: take(feeds.inputs),
     modes: takeSamples(feeds.modes, samples),

@@ -32,6 +32,8 @@ export function checkRequest(request: RunRequest, { description, outputs, maxBat
   for (const name of request.outputs ?? []) {
     if (!outputs.has(name)) refuse(`the model has no output "${name}"`);
   }
+  const missing = request.report?.find((site) => !description.sites.some(({ index }) => index === site));
+  if (missing !== undefined) refuse(`the model has no attention site ${missing} to report on`);
   for (const [axis, { datatype, shape }] of Object.entries(force)) {
     if (Number(axis) >= description.axes) refuse(`the model has no key axis ${axis}`);
     if ((datatype !== "BOOL" && datatype !== "UINT8") || shape.length !== 2 || shape[0] !== batch) {

@@ -131,7 +131,7 @@ export class Scheduler {
     this.pump();
   }
 
-  #message({ inputs, modes, batch, force, detector, outputs }: RunRequest): RunMessage {
+  #message({ inputs, modes, batch, force, detector, outputs, report = [] }: RunRequest): RunMessage {
     const feeds: Record<string, Tensor> = { ...inputs };
     feeds[hotfixNames.mode] = { datatype: "INT32", shape: [batch], data: modes };
     for (const [axis, columns] of Object.entries(force ?? {})) {
@@ -143,6 +143,7 @@ export class Scheduler {
       batch,
       feeds: packFrame(feeds),
       outputs: outputs ?? this.#options.outputs,
+      report,
       recheck: this.#options.recheck,
     };
   }

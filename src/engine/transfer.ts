@@ -1,7 +1,6 @@
 /** Which buffers a message hands over instead of copying. */
-import type { Tensor } from "../shared/tensor.ts";
-import type { AxisFlags } from "./engine.ts";
 import type { Frame } from "./frame.ts";
+import type { RunOutcome } from "./protocol.ts";
 
 /** Below this many bytes a copy is cheaper than moving the buffer to another thread (measured: 60 against 85 µs a round trip). */
 const worthMoving = 32 * 1024;
@@ -15,10 +14,7 @@ export function frameTransfers({ buffer }: Frame): ArrayBuffer[] {
  * Buffers of a result to move. Only buffers that a tensor fills alone: a view on part of a buffer is copied, since
  * moving would take its neighbours along.
  */
-export function resultTransfers(
-  outputs: Readonly<Record<string, Tensor>>,
-  flags: readonly AxisFlags[],
-): ArrayBuffer[] {
+export function resultTransfers({ outputs, flags, reports = [] }: RunOutcome): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
   const consider = (data: ArrayBufferView): void => {
     const { buffer, byteLength } = data;
@@ -30,6 +26,11 @@ export function resultTransfers(
   for (const { firstSite, score } of flags) {
     consider(firstSite);
     consider(score);
+  }
+  for (const { features, values, visible } of reports) {
+    consider(features);
+    consider(values);
+    consider(visible);
   }
   return [...buffers];
 }

@@ -12,6 +12,7 @@ const run = (detector: string): RunMessage => ({
   batch: 1,
   feeds: packFrame({ x: float32([1, 1], [1]), "atpatch.mode": int32([1], [0]) }),
   outputs: ["y"],
+  report: [],
   recheck: false,
 });
 

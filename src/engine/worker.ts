@@ -50,7 +50,7 @@ async function answer(
 ): Promise<void> {
   try {
     const outcome = await session.run(message);
-    post({ kind: "done", outcome }, resultTransfers(outcome.outputs, outcome.flags));
+    post({ kind: "done", outcome }, resultTransfers(outcome));
   } catch (error) {
     const code = error instanceof AtPatchError ? error.code : "ATPATCH_INTERNAL";
     post({ kind: "failed", code, message: messageOf(error) });

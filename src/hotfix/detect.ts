@@ -11,7 +11,7 @@ import { settingIndex, type DetectorTensorName } from "../shared/detector-tensor
 import { DataType } from "../onnx/model.ts";
 import { featureLimit, notACandidate } from "./constants.ts";
 import type { Emitter } from "../onnx/emitter.ts";
-import { emitFeatures, type Features, type QueryPositions } from "./features.ts";
+import type { Features } from "./features.ts";
 
 /** State that travels from site to site, as tensor names. */
 export interface Carried {
@@ -28,8 +28,7 @@ export type DetectorNames = Readonly<Record<DetectorTensorName, string>>;
 
 /** Inputs of the detection that belong to the site. */
 export interface SiteInputs {
-  readonly map: string;
-  readonly value: string;
+  readonly features: Features;
   /** int32 [B]: 0 off, 1 observe, 2 enforce. */
   readonly mode: string;
   /** int64 scalar: index of the site. */
@@ -44,9 +43,8 @@ export function emitDetection(
   inputs: SiteInputs,
   detector: DetectorNames,
   carried: Carried,
-  queries: QueryPositions,
 ): Carried {
-  const features = emitFeatures(e, inputs.map, inputs.value, queries);
+  const { features } = inputs;
   const logits = emitNetwork(e, features, inputs.slot, detector);
   const thresholds = e.gather(detector.thresholds, inputs.slot); // [2]
   const position = e.toFloat(e.positions(e.dim(logits, 1)));
@@ -97,7 +95,7 @@ export function emitSetting(e: Emitter, detector: DetectorNames, name: keyof typ
 
 /** Logits [B,Tk] of the site's network. */
 function emitNetwork(e: Emitter, features: Features, slot: string, detector: DetectorNames): string {
-  const x = e.concat([features.attention, features.value], 2); // [B,Tk,F]
+  const x = features.all;
   const featureCount = e.dim(x, 2); // rows are padded to the widest site
   const row = (name: DetectorTensorName): string => e.gather(detector[name], slot);
   const perFeature = (name: DetectorTensorName): string => e.take(row(name), featureCount, [0]);

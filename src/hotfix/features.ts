@@ -21,10 +21,8 @@ export type QueryPositions = "self" | "square" | "cross";
 
 /** Tensor names of the features of one map. */
 export interface Features {
-  /** float32 [B, Tk, 11] */
-  readonly attention: string;
-  /** float32 [B, Tk, Hv·d] */
-  readonly value: string;
+  /** [φ; v], float32 [B, Tk, 11 + Hv·d] */
+  readonly all: string;
   /** float32 [B, 1, Tk]: 1 for visible keys, else 0. */
   readonly visible: string;
   /** The same as [B, Tk, 1]. */
@@ -75,9 +73,10 @@ export function emitFeatures(e: Emitter, map: string, value: string, queries: Qu
   const [positive, unit] = [masses, uniform].map((x) => e.op("Add", [x, e.float(epsilon)]));
   const logRatios = e.op("Log", [e.op("Div", [positive ?? "", unit ?? ""])]);
   const rows = [logRatios, spread, share, emitZScore(e, mass, visible, visibleCount), emitPlaces(e, visible)];
+  const attention = e.transpose(e.concat(rows, 1), [0, 2, 1]); // [B,Tk,11]
+  const values = e.reshape(e.transpose(value, [0, 2, 1, 3]), [0, 0, -1]); // [B,Tk,Hv·d]
   return {
-    attention: e.transpose(e.concat(rows, 1), [0, 2, 1]),
-    value: e.reshape(e.transpose(value, [0, 2, 1, 3]), [0, 0, -1]),
+    all: e.concat([attention, values], 2),
     visible,
     visibleColumn,
     visibleCount,

@@ -6,8 +6,9 @@ import { int64Tensor } from "../onnx/model.ts";
 import type { AxisState } from "./axis-state.ts";
 import { list, type Carried } from "./detect.ts";
 import type { Emitter } from "../onnx/emitter.ts";
+import type { PatchContext } from "./patch-graph.ts";
 import { toCanonical, type Canonical } from "./layout.ts";
-import { featureOperator, hotfixDomain, patchOperator, queryPositions } from "./op.ts";
+import { hotfixDomain, patchOperator, queryPositions } from "./op.ts";
 
 /** The site's tensors in canonical layout. */
 export interface CanonicalSite {
@@ -32,7 +33,6 @@ export function emitCanonical(e: Emitter, site: AttentionSite, mode: string): Ca
 
 /**
  * Emits the operator and rewires the site's readers.
- * @param slot name of the int64 [S] slots with detection switched off where nobody observes
  * @returns the carried state after the site
  */
 export function insertPatch(
@@ -40,8 +40,7 @@ export function insertPatch(
   site: AttentionSite,
   canonical: CanonicalSite,
   state: AxisState,
-  slot: string,
-  taps: readonly TapKind[],
+  { slot, examine, taps }: PatchContext,
 ): AxisState {
   // A map that meets several value tensors is patched once, over their concatenation.
   const value = joinValues(e, canonical.values);
@@ -54,12 +53,14 @@ export function insertPatch(
   const detector = detectorTensorNames.map((name) => (name === "slot" ? slot : hotfixNames.detector(name)));
   e.ops(
     patchOperator[queryPositions(site)],
-    [canonical.map.name, value, state.mode, ...list(state.carried), ...detector],
-    [map, patchedValue, ...list(carried)],
+    [canonical.map.name, value, state.mode, ...list(state.carried), examine, ...detector],
+    [map, patchedValue, ...list(carried), hotfixNames.reported(site.index)],
     { site: int64Tensor("", [], [site.index]) },
     hotfixDomain,
   );
-  emitTaps(e, site, { map: canonical.map.name, value, patched: map }, taps);
+  const tap = (kind: TapKind): string => hotfixNames.tap(kind, site.index);
+  if (taps.includes("map")) e.op("Identity", [canonical.map.name], {}, tap("map"));
+  if (taps.includes("patched")) e.op("Identity", [map], {}, tap("patched"));
 
   const restoredMap = canonical.map.restore(e, map);
   for (const reader of site.mapReaders) reader.node.input[reader.input] = restoredMap;
@@ -86,21 +87,4 @@ function splitValues(e: Emitter, values: readonly Canonical[], patched: string):
     start = end;
     return value.restore(e, part);
   });
-}
-
-function emitTaps(
-  e: Emitter,
-  site: AttentionSite,
-  tensors: { map: string; value: string; patched: string },
-  taps: readonly TapKind[],
-): void {
-  const tap = (kind: TapKind): string => hotfixNames.tap(kind, site.index);
-  if (taps.includes("map")) e.op("Identity", [tensors.map], {}, tap("map"));
-  if (taps.includes("patched")) e.op("Identity", [tensors.patched], {}, tap("patched"));
-  const wanted = (["features", "values", "visible"] as const).map((kind) =>
-    taps.includes(kind) ? tap(kind) : e.fresh("unused"),
-  );
-  if (taps.some((kind) => kind === "features" || kind === "values" || kind === "visible")) {
-    e.ops(featureOperator[queryPositions(site)], [tensors.map, tensors.value], wanted, {}, hotfixDomain);
-  }
 }

@@ -2,7 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { AttentionSite } from "../attention/site.ts";
 import { OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
-import { DataType, opsetOf, valueInfo, type ModelProto } from "../onnx/model.ts";
+import { DataType, opsetOf, valueInfo, type GraphProto, type ModelProto } from "../onnx/model.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import { detectorShapes, detectorTensorNames } from "../shared/detector-tensors.ts";
 import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
@@ -10,8 +10,8 @@ import { addDefaults, emitModePerSample, type DetectorDefaults } from "./default
 import { emitReported } from "./axis-state.ts";
 import { Emitter, minimumOpset } from "../onnx/emitter.ts";
 import { FreshNames } from "../onnx/fresh-names.ts";
-import { patchGraph } from "./patch-graph.ts";
-import { attentionFeaturesFunction, attentionPatchFunction, hotfixDomain, queryPositions } from "./op.ts";
+import { patchGraph, siteOutputs } from "./patch-graph.ts";
+import { attentionPatchFunction, hotfixDomain, queryPositions } from "./op.ts";
 
 /** Model-local functions are part of the format since this IR version. */
 const functionIrVersion = 8n;
@@ -59,7 +59,11 @@ export function instrumentGraph(
   const observed = e.any(e.op("Greater", [mode, e.int32(0)]));
   const slot = e.op("Where", [observed, hotfixNames.detector("slot"), e.int(-1)]);
 
-  const states = patchGraph(e, graph, { sites, taps, mode, slot }, new Map());
+  // A file for other servers reports nothing: they would not know what to ask for.
+  const detecting = e.op("Greater", [slot, e.int(-1)]);
+  const examine = defaults ? detecting : e.op("Or", [detecting, hotfixNames.report]);
+
+  const states = patchGraph(e, graph, { sites, taps, mode, slot, examine }, new Map());
   const reports = new Emitter(opset, names, "atpatch/report");
   for (const state of states.values()) {
     const { axis } = state;
@@ -67,9 +71,10 @@ export function instrumentGraph(
   }
   graph.node.push(...reports.nodes);
 
-  addInterface(model, sites, [...states.keys()], taps);
-  addFunctions(model, sites, opset, taps);
+  addInterface(graph, [...states.keys()]);
   if (defaults) addDefaults(graph, defaults);
+  else addReports(graph, sites, taps);
+  addFunctions(model, sites, opset);
   if (model.irVersion < functionIrVersion) {
     // From IR 4 on, an initializer that is also an input is a default value and no longer folded.
     const constants = new Set(graph.initializer.map((initializer) => initializer.name));
@@ -78,15 +83,9 @@ export function instrumentGraph(
   }
 }
 
-function addInterface(
-  model: ModelProto,
-  sites: readonly AttentionSite[],
-  axes: readonly number[],
-  taps: readonly TapKind[],
-): void {
-  const graph = model.graph;
-  if (!graph) return;
-  const named = (name: string): string => `atpatch_${name}`;
+const named = (name: string): string => `atpatch_${name}`;
+
+function addInterface(graph: GraphProto, axes: readonly number[]): void {
   graph.input.push(
     valueInfo(hotfixNames.mode, DataType.INT32, [named("batch")]),
     ...axes.map((axis) =>
@@ -108,21 +107,22 @@ function addInterface(
       valueInfo(hotfixNames.flags(axis), DataType.INT32, [named("batch"), named(`keys${axis}`)]),
       valueInfo(hotfixNames.scores(axis), DataType.FLOAT, [named("batch"), named(`keys${axis}`)]),
     ]),
-    ...sites.flatMap((site) =>
-      taps.map((kind) => valueInfo(hotfixNames.tap(kind, site.index), DataType.FLOAT)),
+  );
+}
+
+/** What the sites return beside flags, when asked. */
+function addReports(graph: GraphProto, sites: readonly AttentionSite[], taps: readonly TapKind[]): void {
+  graph.input.push(valueInfo(hotfixNames.report, DataType.BOOL, [named("S")]));
+  graph.output.push(
+    ...sites.flatMap(({ index }) =>
+      siteOutputs(index, taps).map(({ name }) => valueInfo(name, DataType.FLOAT)),
     ),
   );
 }
 
-function addFunctions(
-  model: ModelProto,
-  sites: readonly AttentionSite[],
-  opset: number,
-  taps: readonly TapKind[],
-): void {
+function addFunctions(model: ModelProto, sites: readonly AttentionSite[], opset: number): void {
   for (const form of new Set(sites.map(queryPositions))) {
     model.functions.push(attentionPatchFunction(form, opset));
-    if (taps.length > 0) model.functions.push(attentionFeaturesFunction(form, opset));
   }
   model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: hotfixDomain, version: 1n }));
 }

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
+import { placeFeatures } from "../shared/detector-tensors.ts";
 import { opCase, opCaseShape } from "../test/op-cases.ts";
 import {
   expectClose,
@@ -26,14 +27,18 @@ describe("AttentionPatch against its plain reference", () => {
         const expected = reference(c, kind);
         const keys = c.map.shape[3] ?? 0;
         const features = expected.features.flatMap((sample) =>
-          Array.from({ length: keys }, (_, j) => sample.slice(0, 11).map((row) => row[j] ?? 0)).flat(),
+          Array.from({ length: keys }, (_, j) => sample.map((row) => row[j] ?? 0)),
         );
-        const values = expected.features.flatMap((sample) =>
-          Array.from({ length: keys }, (_, j) => sample.slice(11).map((row) => row[j] ?? 0)).flat(),
-        );
-        expectClose(floatsOf(out, "features"), features, 2e-3);
-        expectClose(floatsOf(out, "values"), values, 0);
-        expectClose(floatsOf(out, "visible"), expected.visible.flat().map(Number), 0);
+        const width = features[0]?.length ?? 0;
+        const actual = floatsOf(out, "features");
+        features.forEach((row, column) => {
+          const own = actual.subarray(column * width, (column + 1) * width);
+          expectClose(own.subarray(0, 11), row.slice(0, 11), 2e-3);
+          expect([...own.subarray(11)]).toEqual(row.slice(11));
+          const seen = expected.visible[Math.floor(column / keys)]?.[column % keys];
+          expect(placeFeatures.some((place) => (own[place] ?? 0) > 0)).toBe(seen);
+        });
+        expect(actual).toHaveLength(features.length * width);
       }),
       runs,
     );

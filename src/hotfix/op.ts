@@ -2,12 +2,14 @@
  * The custom operator `ai.atpatch::AttentionPatch`, shipped as a model-local function: any stock runtime inlines it.
  *
  * Inputs:  map float32 [B,H,Tq,Tk], value float32 [B,Hv,Tk,d], mode int32 [B], the carried flags int32 [B,Tk],
- *          scores float32 [B,Tk] and repair bool [], then the detector tensors stacked over sites.
- * Outputs: the patched map and value, and the carried state after this site.
+ *          scores float32 [B,Tk] and repair bool [], examine bool [S] (sites whose features are computed), then the
+ *          detector tensors stacked over sites.
+ * Outputs: the patched map and value, the carried state after this site, and the features [φ; v] float32 [B,Tk,11+Hv·d],
+ *          empty where the site is not examined.
  * Attribute `site` (int64 tensor, scalar): index of the site.
  *
- * Two gates keep the common case cheap: detection runs only at sites that the detector names, and everything that
- * touches the map runs only when some sample in the batch is to be repaired.
+ * Gates keep the common case cheap: features are computed only at sites that the detector names or that are to report
+ * them, and everything that touches the map runs only when some sample in the batch is to be repaired.
  */
 import { create } from "@bufbuild/protobuf";
 import { FunctionProtoSchema, OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
@@ -18,6 +20,7 @@ import { emitDetection, identity, list, type Carried, type DetectorNames } from 
 import { Emitter } from "../onnx/emitter.ts";
 import { FreshNames } from "../onnx/fresh-names.ts";
 import { emitFeatures, type QueryPositions } from "./features.ts";
+import { emitNothing } from "./nothing.ts";
 import { emitRedistribution } from "./redistribute.ts";
 
 export const hotfixDomain = "ai.atpatch";
@@ -27,13 +30,6 @@ export const patchOperator = {
   square: "AttentionPatch",
   self: "OblongAttentionPatch",
   cross: "CrossAttentionPatch",
-} as const satisfies Record<QueryPositions, string>;
-
-/** The operators of `collect` builds: (map, value) → φ [B,Tk,11], v [B,Tk,Hv·d], visible [B,Tk]. */
-export const featureOperator = {
-  square: "AttentionFeatures",
-  self: "OblongAttentionFeatures",
-  cross: "CrossAttentionFeatures",
 } as const satisfies Record<QueryPositions, string>;
 
 /** The form of the operator for a site. */
@@ -57,22 +53,29 @@ export function attentionPatchFunction(queries: QueryPositions, opset: number): 
   }
   e.nodes.push(siteNode);
 
-  const slot = e.gather(detector.slot, site);
-  const detecting = e.branch();
-  const found = emitDetection(
-    detecting,
-    { map: "map", value: "value", mode: "mode", site, slot },
-    detector,
-    before,
-    queries,
+  const examining = e.branch();
+  const features = emitFeatures(examining, "map", "value", queries);
+  const slot = examining.gather(detector.slot, site);
+  const found: Carried = {
+    flags: e.fresh("flags"),
+    scores: e.fresh("scores"),
+    repair: e.fresh("repair"),
+  };
+  const detecting = examining.branch();
+  const detected = emitDetection(detecting, { features, mode: "mode", site, slot }, detector, before);
+  const reporting = examining.branch();
+  examining.conditional(
+    examining.op("Greater", [slot, examining.int(-1)]),
+    { emitter: detecting, outputs: list(detected) },
+    { emitter: reporting, outputs: list(identity(reporting, before)) },
+    list(found),
   );
   const idle = e.branch();
-  const unchanged = identity(idle, before);
   e.conditional(
-    e.op("Greater", [slot, e.int(-1)]),
-    { emitter: detecting, outputs: list(found) },
-    { emitter: idle, outputs: list(unchanged) },
-    list(after),
+    e.gather("examine", site),
+    { emitter: examining, outputs: [...list(found), features.all] },
+    { emitter: idle, outputs: [...list(identity(idle, before)), emitNothing(idle, 3, "mode")] },
+    [...list(after), "features"],
   );
 
   const repairing = e.branch();
@@ -91,24 +94,11 @@ export function attentionPatchFunction(queries: QueryPositions, opset: number): 
   );
 
   return modelFunction(e, patchOperator[queries], {
-    inputs: ["map", "value", "mode", "flags", "scores", "repair", ...detectorTensorNames],
-    outputs: ["map_out", "value_out", ...list(after)],
+    inputs: ["map", "value", "mode", "flags", "scores", "repair", "examine", ...detectorTensorNames],
+    outputs: ["map_out", "value_out", ...list(after), "features"],
     attributes: ["site"],
     description:
       "Scores the key columns of an attention map, replaces flagged columns by benign attention and rescales the others.",
-  });
-}
-
-/** Builds the feature function for one opset. */
-export function attentionFeaturesFunction(queries: QueryPositions, opset: number): FunctionProto {
-  const e = new Emitter(opset, new FreshNames(), "body");
-  const features = emitFeatures(e, "map", "value", queries);
-  const outputs = [features.attention, features.value, e.squeeze(features.visible, [1])];
-  return modelFunction(e, featureOperator[queries], {
-    inputs: ["map", "value"],
-    outputs,
-    attributes: [],
-    description: "Features of the key columns of an attention map.",
   });
 }
 

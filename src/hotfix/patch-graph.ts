@@ -5,7 +5,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { AttentionSite } from "../attention/site.ts";
 import { ValueInfoProtoSchema } from "../onnx/generated/onnx_pb.ts";
-import { DataType, floatTensor, type GraphProto, type NodeProto } from "../onnx/model.ts";
+import { DataType, type GraphProto, type NodeProto } from "../onnx/model.ts";
 import { sortNodes } from "../onnx/sort-nodes.ts";
 import { subgraphsOf } from "../onnx/walk.ts";
 import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
@@ -14,6 +14,7 @@ import { list, type Carried } from "./detect.ts";
 import type { Emitter } from "../onnx/emitter.ts";
 import { emitCanonical, insertPatch } from "./insert-patch.ts";
 import { hasWindows } from "./layout.ts";
+import { emitNothing } from "./nothing.ts";
 
 /** What is the same at every site of a model. */
 export interface PatchContext {
@@ -23,6 +24,8 @@ export interface PatchContext {
   readonly mode: string;
   /** int64 [S]: slots with detection switched off where nobody observes. */
   readonly slot: string;
+  /** bool [S]: sites that detect or report. */
+  readonly examine: string;
 }
 
 /** States by key axis. */
@@ -57,12 +60,12 @@ function patchSite(
   context: PatchContext,
   states: Map<number, AxisState>,
 ): void {
-  const { mode, slot, taps } = context;
+  const { mode } = context;
   const canonical = emitCanonical(e, site, mode);
   const windows = hasWindows(site.leading);
   const state =
     states.get(site.axis) ?? emitInitialState(e, site.axis, site.index, canonical.map.name, mode, windows);
-  states.set(site.axis, insertPatch(e, site, canonical, state, slot, taps));
+  states.set(site.axis, insertPatch(e, site, canonical, state, context));
 }
 
 /** Patches both branches and returns what they changed as outputs of the If. */
@@ -94,7 +97,9 @@ function patchIf(e: Emitter, node: NodeProto, context: PatchContext, states: Map
     });
     states.set(axis, { axis, mode: context.mode, carried: outputs });
   }
-  for (const site of context.sites) for (const kind of context.taps) bubbleTap(e, node, branches, site, kind);
+  for (const { index } of context.sites) {
+    for (const output of siteOutputs(index, context.taps)) bubble(e, node, branches, output, context.mode);
+  }
 }
 
 /** State of an axis as it leaves the branch. */
@@ -108,23 +113,33 @@ function emitUntouched(e: Emitter, mode: string): Carried {
   return { flags, scores: e.toFloat(flags), repair: e.cast(e.int(0), DataType.BOOL) };
 }
 
-/** Returns a tap of one branch from the If; the other branch returns an empty tensor in its place. */
-function bubbleTap(
+/** What a site returns beside its axis' state. */
+export interface SiteOutput {
+  readonly name: string;
+  readonly rank: number;
+}
+
+export function siteOutputs(site: number, taps: readonly TapKind[]): SiteOutput[] {
+  const tapped = taps.map((kind) => ({ name: hotfixNames.tap(kind, site), rank: 4 }));
+  return [{ name: hotfixNames.reported(site), rank: 3 }, ...tapped];
+}
+
+/** Returns a site's output in one branch from the If; the other branch returns an empty tensor in its place. */
+function bubble(
   e: Emitter,
   node: NodeProto,
   branches: readonly { graph: GraphProto }[],
-  site: AttentionSite,
-  kind: TapKind,
+  { name, rank }: SiteOutput,
+  mode: string,
 ): void {
-  const name = hotfixNames.tap(kind, site.index);
   const makes = (graph: GraphProto): boolean => graph.node.some((inner) => inner.output.includes(name));
   if (!branches.some(({ graph }) => makes(graph))) return;
   for (const { graph } of branches) {
     const leaving = e.branch();
-    let local = e.fresh("tap");
+    let local = e.fresh("site-output");
     // The name belongs to the If from here on; inside, the tensor gets another one.
     if (makes(graph)) renameInside(graph, name, local);
-    else local = leaving.op("Constant", [], { value: floatTensor("", [0], []) });
+    else local = emitNothing(leaving, rank, mode);
     addOutputs(graph, leaving, [local]);
   }
   node.output.push(name);

@@ -1,4 +1,5 @@
 /** How much attention the key columns of a sample get, before and after the patch. */
+import type { RunResult } from "../engine/engine.ts";
 import { hotfixNames, type SiteDescription } from "../shared/patched-model.ts";
 import { float32, type Tensor } from "../shared/tensor.ts";
 
@@ -10,13 +11,13 @@ export interface AttentionMass {
   readonly after: Tensor;
 }
 
-/** The masses at every site, from the outputs of a run with taps. */
+/** The masses at every site, from a run with taps and reports. */
 export function attentionMasses(
   sites: readonly SiteDescription[],
-  outputs: Readonly<Record<string, Tensor>>,
+  { outputs, reports }: Pick<RunResult, "outputs" | "reports">,
 ): AttentionMass[] {
   return sites.map(({ index, kind }) => {
-    const visible = outputs[hotfixNames.tap("visible", index)]!;
+    const { visible } = reports!.find(({ site }) => site === index)!;
     const mass = (tap: "map" | "patched"): Tensor =>
       columnMass(outputs[hotfixNames.tap(tap, index)]!, kind === "self" ? visible : null);
     return { site: index, before: mass("map"), after: mass("patched") };
@@ -25,14 +26,14 @@ export function attentionMasses(
 
 /**
  * @param map float32 [B, H, Tq, Tk]
- * @param visible float32 [B, Tk] when queries and keys are the same tokens: hidden ones do not count as queries
+ * @param visible [B, Tk] when queries and keys are the same tokens: hidden ones do not count as queries
  */
-function columnMass(map: Tensor, visible: Tensor | null): Tensor {
+function columnMass(map: Tensor, visible: Float32Array | null): Tensor {
   const [batch, heads, queries, keys] = map.shape as [number, number, number, number];
   const mass = new Float32Array(batch * keys);
   for (let sample = 0; sample < batch; sample += 1) {
     const counts = (query: number): boolean =>
-      visible === null || queries !== keys || visible.data[sample * keys + query]! > 0;
+      visible === null || queries !== keys || visible[sample * keys + query]! > 0;
     const counted = Array.from({ length: queries }, (_, query) => query).filter(counts);
     const weight = 1 / Math.max(1, heads * counted.length);
     for (let head = 0; head < heads; head += 1) {

@@ -6,7 +6,7 @@ import { AtPatchError } from "../shared/errors.ts";
 import { hotfixNames, type PatchDescription, type TapKind } from "../shared/patched-model.ts";
 
 /** Taps that the build for explanations needs. */
-export const explainTaps = ["visible", "map", "patched"] as const satisfies readonly TapKind[];
+export const explainTaps = ["map", "patched"] as const satisfies readonly TapKind[];
 
 /** Samples explained at once: a map has a float per head, query and key, at every site, twice. */
 export const mostExplained = 4;
@@ -33,7 +33,7 @@ export class Explainer {
   }
 
   /**
-   * Runs like the serving engine; `outputs` of the result also hold the taps of every site.
+   * Runs like the serving engine; the result also holds the taps and the report of every site.
    * @throws AtPatchError ATPATCH_UNPROCESSABLE for more than {@link mostExplained} samples, and what the engine throws
    */
   async run(request: RunRequest, options: RunOptions): Promise<RunResult> {
@@ -48,7 +48,11 @@ export class Explainer {
     try {
       const outputs = request.outputs ?? engine.description.outputs.map(({ name }) => name);
       return await engine.run(
-        { ...request, outputs: [...outputs, ...tapNames(engine.description)] },
+        {
+          ...request,
+          outputs: [...outputs, ...tapNames(engine.description)],
+          report: engine.description.sites.map(({ index }) => index),
+        },
         options,
       );
     } finally {

@@ -1,4 +1,5 @@
 /** Raw tensors in, raw tensors out: what the Open Inference Protocol asks for, free of its encodings. */
+import type { RunResult } from "../engine/engine.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import type { Mode } from "../shared/patched-model.ts";
 import type { Tensor, TensorInfo } from "../shared/tensor.ts";
@@ -56,7 +57,7 @@ export class InferService {
       version: model.version,
       outputs: [
         ...outputs.map((output) => ({ name: output, tensor: run.result.outputs[output]! })),
-        ...(request.explain === true ? massOutputs(model, run.result.outputs) : []),
+        ...(request.explain === true ? massOutputs(model, run.result) : []),
       ],
       detector: run.detector,
       revision: run.revision,
@@ -68,8 +69,8 @@ export class InferService {
 }
 
 /** What explains an answer: attention per key column before and after the patch, two outputs [batch, keys] a site. */
-function massOutputs(model: ServedModel, outputs: Readonly<Record<string, Tensor>>): InferAnswer["outputs"] {
-  return attentionMasses(model.engine.description.sites, outputs).flatMap(({ site, before, after }) => [
+function massOutputs(model: ServedModel, result: RunResult): InferAnswer["outputs"] {
+  return attentionMasses(model.engine.description.sites, result).flatMap(({ site, before, after }) => [
     { name: `atpatch.mass.before.${site}`, tensor: before },
     { name: `atpatch.mass.after.${site}`, tensor: after },
   ]);

@@ -66,7 +66,7 @@ export class PredictService {
     const encoded = stopwatch();
     const { flags, outputs } = run.result;
     const { sites } = model.engine.description;
-    const masses = request.explain === true ? attentionMasses(sites, outputs) : null;
+    const masses = request.explain === true ? attentionMasses(sites, run.result) : null;
     const predictions = model.task
       .predict(outputs, prepared.batch, request.topK ?? 5)
       .map((prediction, sample): PatchedPrediction => ({

@@ -9,6 +9,8 @@ import type { Tensor } from "./tensor.ts";
 
 /** Number of attention features φ (reference: docs in `hotfix/features.ts`). */
 export const attentionFeatureCount = 11;
+/** Positions of the one-hot features of φ (first, last, other visible key): all are 0 for a hidden key. */
+export const placeFeatures = [8, 9, 10] as const;
 
 export interface DetectorTensors {
   /** int64 [S]: row of the stacked detector tensors that this site uses, or -1: no detection here. */

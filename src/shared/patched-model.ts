@@ -56,17 +56,23 @@ export const hotfixNames = {
   flags: (axis: number) => `atpatch.flags.${axis}`,
   /** float32 [B, T]: detector logit at the site that flagged the column, 0 elsewhere; one output per key axis. */
   scores: (axis: number) => `atpatch.scores.${axis}`,
+  /** bool [S]: sites that return their features whether they detect or not. */
+  report: "atpatch.report",
+  /**
+   * float32 [B', T, 11 + H·d], the features [φ; v] of a site for every sample whatever its mode, B' = B times the windows of
+   * a sample; empty unless the site was asked to report them, or detects; one output per site.
+   */
+  reported: (site: number) => `atpatch.report.${site}`,
   /** Prefix of the detector tensors, see `detector-tensors.ts`. */
   detector: (tensor: string) => `atpatch.${tensor}`,
   /**
-   * Taps of a `collect` build, per site. "features": φ float32 [B, T, 11]; "values": v float32 [B, T, H·d]; "visible":
-   * float32 [B, T]; "map" and "patched": the map before and after the patch, float32 [B, H, Tq, Tk].
+   * Taps of a `collect` build, per site: the map before and after the patch, float32 [B', H, Tq, Tk].
    */
   tap: (kind: TapKind, site: number) => `atpatch.tap.${kind}.${site}`,
 } as const;
 
 /** What a `collect` build can return beside the outputs of the model. */
-export const tapKinds = ["features", "values", "visible", "map", "patched"] as const;
+export const tapKinds = ["map", "patched"] as const;
 export type TapKind = (typeof tapKinds)[number];
 
 /** Modes as the graph encodes them. */

@@ -5,22 +5,17 @@ import { encodeModel } from "../onnx/codec.ts";
 import { DataType, int64Tensor, node, valueInfo } from "../onnx/model.ts";
 import { detectorTensorNames } from "../shared/detector-tensors.ts";
 import type { QueryPositions } from "../hotfix/features.ts";
-import {
-  attentionFeaturesFunction,
-  attentionPatchFunction,
-  featureOperator,
-  hotfixDomain,
-  patchOperator,
-} from "../hotfix/op.ts";
+import { attentionPatchFunction, hotfixDomain, patchOperator } from "../hotfix/op.ts";
 
-/** Bytes of a model with the operator's inputs and outputs as its own, plus features, values and visible. */
+/** Bytes of a model with the operator's inputs and outputs as its own. */
 export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Array {
-  const inputs = ["map", "value", "mode", "flags", "scores", "repair", ...detectorTensorNames];
-  const outputs = ["map_out", "value_out", "flags_out", "scores_out", "repair_out"];
+  const inputs = ["map", "value", "mode", "flags", "scores", "repair", "examine", ...detectorTensorNames];
+  const outputs = ["map_out", "value_out", "flags_out", "scores_out", "repair_out", "features"];
   const types: Record<string, DataType> = {
     mode: DataType.INT32,
     flags: DataType.INT32,
     repair: DataType.BOOL,
+    examine: DataType.BOOL,
     slot: DataType.INT64,
     flags_out: DataType.INT32,
     repair_out: DataType.BOOL,
@@ -33,24 +28,17 @@ export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Arr
         create(OperatorSetIdProtoSchema, { domain: "", version: BigInt(opset) }),
         create(OperatorSetIdProtoSchema, { domain: hotfixDomain, version: 1n }),
       ],
-      functions: [attentionPatchFunction(kind, opset), attentionFeaturesFunction(kind, opset)],
+      functions: [attentionPatchFunction(kind, opset)],
       graph: create(GraphProtoSchema, {
         name: "op",
         input: inputs.map(info),
-        output: [...outputs, "features", "values", "visible"].map(info),
+        output: outputs.map(info),
         node: [
           node(
             patchOperator[kind],
             inputs,
             outputs,
             { site: int64Tensor("", [], [site]) },
-            { domain: hotfixDomain },
-          ),
-          node(
-            featureOperator[kind],
-            ["map", "value"],
-            ["features", "values", "visible"],
-            {},
             { domain: hotfixDomain },
           ),
         ],

@@ -42,6 +42,7 @@ export async function runOp(
     flags: new ort.Tensor("int32", c.flags, [batch, keys]),
     scores: new ort.Tensor("float32", new Float32Array(batch * keys), [batch, keys]),
     repair: new ort.Tensor("bool", Uint8Array.of(enforced ? 1 : 0), []),
+    examine: new ort.Tensor("bool", Uint8Array.of(1), [1]),
   };
   for (const name of detectorTensorNames) feeds[name] = toOrt(c.detector[name]);
   const session = sessions.get(`${kind}${opset}`);

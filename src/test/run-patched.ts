@@ -7,6 +7,8 @@ export interface PatchedRun {
   readonly inputs: Readonly<Record<string, ort.Tensor>>;
   readonly modes: readonly number[];
   readonly detector: DetectorTensors;
+  /** Sites that report their features; none when absent. */
+  readonly report?: readonly number[];
   /** Key positions to force, per axis, in every sample. */
   readonly force?: Readonly<Record<number, { columns: readonly number[]; keys: number }>>;
 }
@@ -31,6 +33,9 @@ export async function runPatched(
     );
     feeds[name] = new ort.Tensor("bool", data, [batch, keys]);
   }
+  const sites = run.detector.slot.data.length;
+  const report = Uint8Array.from({ length: sites }, (_, site) => (run.report?.includes(site) ? 1 : 0));
+  feeds[hotfixNames.report] = new ort.Tensor("bool", report, [sites]);
   for (const name of detectorTensorNames) {
     const { datatype, data, shape } = run.detector[name];
     feeds[hotfixNames.detector(name)] = new ort.Tensor(

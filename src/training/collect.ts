@@ -1,8 +1,7 @@
 /** Collects features and values of every key column at the chosen sites, and the unpatched logits, in one pass. */
-import type { RunResult } from "../engine/engine.ts";
+import type { RunResult, SiteReport } from "../engine/engine.ts";
 import { attentionFeatureCount } from "../shared/detector-tensors.ts";
 import { AtPatchError } from "../shared/errors.ts";
-import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
 import type { SampleColumns, SiteColumns } from "./columns.ts";
 import type { ModelRuns } from "./model-runs.ts";
 
@@ -11,9 +10,6 @@ export interface Collected {
   readonly logits: readonly Float32Array[];
   readonly sites: readonly SiteColumns[];
 }
-
-/** The taps that {@link collect} reads; the engine's model must be built with them. */
-export const collectTaps = ["features", "values", "visible"] as const satisfies readonly TapKind[];
 
 /**
  * @param sites indices of the sites to collect
@@ -27,69 +23,55 @@ export async function collect(
   const logits: Float32Array[] = [];
   const collected = sites.map((site) => ({ site, width: 0, samples: [] as SampleColumns[] }));
   const asks = runs.store.samples.map((_, sample) => ({ sample, mode: "observe" as const }));
-  const outputs = [
-    ...runs.engine.description.outputs.map(({ name }) => name),
-    ...sites.flatMap((site) => collectTaps.map((kind) => hotfixNames.tap(kind, site))),
-  ];
   await runs.forEachBatch(
     asks,
-    { detector: null, outputs, ...(progress && { progress }) },
+    { detector: null, report: sites, ...(progress && { progress }) },
     ({ indices, result }) => {
       runs.task
         .logits(result.outputs, indices.length)
         .forEach((row, r) => (logits[indices[r] as number] = row));
       for (const entry of collected) {
-        const features = tapOf(result, "features", entry.site, indices.length);
-        const values = tapOf(result, "values", entry.site, indices.length);
-        const visible = tapOf(result, "visible", entry.site, indices.length);
-        entry.width = attentionFeatureCount + values.width;
-        indices.forEach(
-          (index, row) => (entry.samples[index] = sampleColumns(features, values, visible.data, row)),
-        );
+        const report = reportOf(result, entry.site);
+        entry.width = attentionFeatureCount + valueWidth(report);
+        indices.forEach((index, row) => (entry.samples[index] = sampleColumns(report, row)));
       }
     },
   );
   return { logits, sites: collected };
 }
 
-/** A tap as rows: data of [B, keys, width]. */
-export interface Tap {
-  readonly data: Float32Array;
-  readonly keys: number;
-  readonly width: number;
-}
-
-/** Reads a tap with one row per sample. @throws AtPatchError ATPATCH_TRAINING when it has more (windows) */
-export function tapOf(result: RunResult, kind: TapKind, site: number, batch: number): Tap {
-  const tensor = result.outputs[hotfixNames.tap(kind, site)];
-  if (!(tensor?.data instanceof Float32Array)) {
-    throw new AtPatchError(
-      "ATPATCH_INTERNAL",
-      `the model was built without the tap "${kind}" of site ${site}`,
-    );
-  }
-  const [rows, keys = 0, width = 1] = tensor.shape;
-  if (rows !== batch) {
+/** What a run reports of a site. @throws AtPatchError ATPATCH_TRAINING when it attends inside windows */
+export function reportOf({ reports }: RunResult, site: number): SiteReport {
+  const report = reports?.find((each) => each.site === site);
+  if (report === undefined)
+    throw new AtPatchError("ATPATCH_INTERNAL", `the run does not report site ${site}`);
+  if (report.windows !== 1) {
     throw new AtPatchError(
       "ATPATCH_TRAINING",
       `site ${site} attends inside windows: a detector for windowed attention cannot be trained yet`,
     );
   }
-  return { data: tensor.data, keys, width };
+  return report;
 }
 
+/** Value features of one column, H·d. */
+export const valueWidth = ({ values, visible }: SiteReport): number => values.length / visible.length;
+
 /** One sample of a batch, cut after its last visible key. */
-function sampleColumns(features: Tap, values: Tap, visible: Float32Array, row: number): SampleColumns {
-  const seen = Uint8Array.from(visible.subarray(row * features.keys, (row + 1) * features.keys));
+function sampleColumns(report: SiteReport, row: number): SampleColumns {
+  const { features, values } = report;
+  const seen = Uint8Array.from(report.visible.subarray(row * report.keys, (row + 1) * report.keys));
   const keys = seen.lastIndexOf(1) + 1;
-  const width = features.width + values.width;
+  const valueCount = valueWidth(report);
+  const width = attentionFeatureCount + valueCount;
   const data = new Float32Array(keys * width);
   for (let key = 0; key < keys; key++) {
-    const from = row * features.keys + key;
-    data.set(features.data.subarray(from * features.width, (from + 1) * features.width), key * width);
+    const from = row * report.keys + key;
+    const own = features.subarray(from * attentionFeatureCount, (from + 1) * attentionFeatureCount);
+    data.set(own, key * width);
     data.set(
-      values.data.subarray(from * values.width, (from + 1) * values.width),
-      key * width + features.width,
+      values.subarray(from * valueCount, (from + 1) * valueCount),
+      key * width + attentionFeatureCount,
     );
   }
   return { keys, visible: seen.subarray(0, keys), features: data };

@@ -23,6 +23,8 @@ export interface RunsOptions {
   readonly detector: string | null;
   /** Outputs to return; those of the original model when absent. */
   readonly outputs?: readonly string[];
+  /** Sites whose features are reported; none when absent. */
+  readonly report?: readonly number[];
   /** Most samples of a batch; 32 when absent. */
   readonly batch?: number;
   /** Called after each batch with the number of passes done. */
@@ -139,6 +141,7 @@ export class ModelRuns {
       detector: options.detector,
       force: this.#force(chosen),
       ...(options.outputs && { outputs: options.outputs }),
+      ...(options.report && { report: options.report }),
     });
     const keys = result.flags.map((axis) => axis.keys);
     for (const { sample } of chosen) this.#keys.set(sample, keys);

@@ -6,7 +6,7 @@
 import { AtPatchError } from "../shared/errors.ts";
 import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
 import { elementCount, float32, type Tensor } from "../shared/tensor.ts";
-import { tapOf } from "./collect.ts";
+import { reportOf } from "./collect.ts";
 import type { ModelRuns } from "./model-runs.ts";
 import { SiteMeans, type SiteReference } from "./site-means.ts";
 
@@ -22,7 +22,7 @@ export interface BenignReference {
 }
 
 /** The taps that {@link benignReference} reads. */
-export const referenceTaps = ["map", "values", "visible"] as const satisfies readonly TapKind[];
+export const referenceTaps = ["map"] as const satisfies readonly TapKind[];
 
 /** Samples that are averaged at most: more do not move a mean that matters. */
 const maxSamples = 256;
@@ -55,6 +55,7 @@ export async function benignReference(
         ),
       ),
       outputs: sites.flatMap((site) => referenceTaps.map((kind) => hotfixNames.tap(kind, site.index))),
+      report: sites.map(({ index }) => index),
       ...(progress && { progress }),
     },
     ({ indices, result }) => {
@@ -66,10 +67,9 @@ export async function benignReference(
             `the model was built without the tap "map" of site ${index}`,
           );
         }
-        const values = tapOf(result, "values", index, indices.length);
-        const visible = tapOf(result, "visible", index, indices.length);
+        const report = reportOf(result, index);
         for (let row = 0; row < indices.length; row++)
-          means[s]?.add(map as Tensor & { data: Float32Array }, values, visible.data, row);
+          means[s]?.add(map as Tensor & { data: Float32Array }, report, row);
       });
     },
   );

@@ -1,8 +1,17 @@
 import { describe, expect, it } from "vitest";
+import type { SiteReport } from "../engine/engine.ts";
 import { float32, type Tensor } from "../shared/tensor.ts";
 import { SiteMeans } from "./site-means.ts";
 
 type Map4 = Tensor & { readonly data: Float32Array };
+const report = (keys: number, values: readonly number[], visible: readonly number[]): SiteReport => ({
+  site: 0,
+  keys,
+  windows: 1,
+  features: new Float32Array(0),
+  values: Float32Array.from(values),
+  visible: Float32Array.from(visible),
+});
 const map = (shape: number[], data: number[]): Map4 => float32(shape, data) as Map4;
 
 describe("SiteMeans", () => {
@@ -10,8 +19,8 @@ describe("SiteMeans", () => {
     const means = new SiteMeans();
     // Two samples, two heads of one value number each, one query, two keys.
     const maps = map([2, 2, 1, 2], [0.2, 0.8, 0.4, 0.6, 0.6, 0.4, 0.8, 0.2]);
-    const values = { data: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8), keys: 2, width: 2 };
-    for (const row of [0, 1]) means.add(maps, values, Float32Array.of(1, 1, 1, 1), row);
+    const reported = report(2, [1, 2, 3, 4, 5, 6, 7, 8], [1, 1, 1, 1]);
+    for (const row of [0, 1]) means.add(maps, reported, row);
     expect(means.fixedLength).toBe(true);
     const { attention, value } = means.perPosition();
     expect(attention.shape).toEqual([2, 1, 2]);
@@ -32,12 +41,16 @@ describe("SiteMeans", () => {
         [1, 1, keys, keys],
         Array.from({ length: keys * keys }, () => 1 / keys),
       );
-      const values = {
-        data: Float32Array.from({ length: keys }, (_, key) => (key === 0 || key === keys - 1 ? 99 : 2)),
-        keys,
-        width: 1,
-      };
-      means.add(uniform, values, new Float32Array(keys).fill(1), 0);
+      const values = Array.from({ length: keys }, (_, key) => (key === 0 || key === keys - 1 ? 99 : 2));
+      means.add(
+        uniform,
+        report(
+          keys,
+          values,
+          values.map(() => 1),
+        ),
+        0,
+      );
     }
     expect(means.fixedLength).toBe(false);
     const { attention, value } = means.perHead();
@@ -49,12 +62,7 @@ describe("SiteMeans", () => {
     const means = new SiteMeans();
     // Keys 0 to 2 are visible, 3 is padding; the padded query puts everything on key 1.
     const rows = [0.3, 0.4, 0.3, 0, 0.3, 0.4, 0.3, 0, 0.3, 0.4, 0.3, 0, 0, 1, 0, 0];
-    means.add(
-      map([1, 1, 4, 4], rows),
-      { data: Float32Array.of(9, 5, 9, 7), keys: 4, width: 1 },
-      Float32Array.of(1, 1, 1, 0),
-      0,
-    );
+    means.add(map([1, 1, 4, 4], rows), report(4, [9, 5, 9, 7], [1, 1, 1, 0]), 0);
     expect(means.fixedLength).toBe(false);
     expect(means.perHead().attention.data[0]).toBeCloseTo(0.4 * 3, 6);
     expect(means.perHead().value.data[0]).toBe(5);
@@ -62,13 +70,7 @@ describe("SiteMeans", () => {
 
   it("refuses values that do not divide into the heads", () => {
     const means = new SiteMeans();
-    const add = (): void =>
-      means.add(
-        map([1, 2, 1, 1], [1, 1]),
-        { data: new Float32Array(3), keys: 1, width: 3 },
-        Float32Array.of(1),
-        0,
-      );
+    const add = (): void => means.add(map([1, 2, 1, 1], [1, 1]), report(1, [0, 0, 0], [1]), 0);
     expect(add).toThrow(/grouped values/);
   });
 });

@@ -1,7 +1,8 @@
 /** Running means of one site's maps and values, for both kinds of benign reference. */
 import { AtPatchError } from "../shared/errors.ts";
 import { float32, type Tensor } from "../shared/tensor.ts";
-import type { Tap } from "./collect.ts";
+import type { SiteReport } from "../engine/engine.ts";
+import { valueWidth } from "./collect.ts";
 
 export interface SiteReference {
   /** float32 [H, Tq or 1, Tk or 1] */
@@ -31,16 +32,17 @@ export class SiteMeans {
     return this.#fixed;
   }
 
-  /** Adds one row of a batch: map [B,H,Tq,Tk], values [B,Tk,H·d], visible [B,Tk]. */
-  add(map: Tensor & { readonly data: Float32Array }, values: Tap, visible: Float32Array, row: number): void {
+  /** Adds one row of a batch: its map of [B,H,Tq,Tk], its values and visibility in the report. */
+  add(map: Tensor & { readonly data: Float32Array }, report: SiteReport, row: number): void {
     const [, heads = 0, queries = 0, keys = 0] = map.shape;
-    if (this.#samples === 0) this.#start(heads, queries, keys, values.width);
-    const seen = visible.subarray(row * keys, (row + 1) * keys);
+    const width = valueWidth(report);
+    if (this.#samples === 0) this.#start(heads, queries, keys, width);
+    const seen = report.visible.subarray(row * keys, (row + 1) * keys);
     if (queries !== this.#queries || keys !== this.#keys || seen.includes(0)) this.#fixed = false;
     this.#samples += 1;
     const size = heads * queries * keys;
     const sample = map.data.subarray(row * size, (row + 1) * size);
-    const value = values.data.subarray(row * keys * values.width, (row + 1) * keys * values.width);
+    const value = report.values.subarray(row * keys * width, (row + 1) * keys * width);
     if (this.#fixed) {
       for (let i = 0; i < size; i++) this.#attention[i]! += sample[i] as number;
       for (let i = 0; i < value.length; i++) this.#value[i]! += value[i] as number;

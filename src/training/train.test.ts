@@ -21,7 +21,8 @@ import { ModelRuns } from "./model-runs.ts";
 import { parameters, randomNetwork } from "./network.ts";
 import { Random } from "./random.ts";
 import { SampleStore } from "./sample-store.ts";
-import { train, trainingTaps } from "./train.ts";
+import { referenceTaps } from "./reference.ts";
+import { train } from "./train.ts";
 
 const folder = fileURLToPath(new URL("../../models/gtsrb-vit", import.meta.url));
 const options = { falseFlagRate: 0.05, maxAltered: 0.02, seed: 0, steps: 100 };
@@ -42,7 +43,7 @@ describe("training on the example model", () => {
   beforeAll(async () => {
     const model = await readModelFolder(folder);
     const file = { bytes: await readFile(model.model.absolute), name: "model.onnx" };
-    const patched = instrument(file, { taps: trainingTaps });
+    const patched = instrument(file, { taps: referenceTaps });
     engine = await openEngine(patched, folder, {
       workers: 2,
       threads: 1,

@@ -5,10 +5,9 @@
 import { encodeBundle } from "../detector/bundle.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import type { DetectorTensors } from "../shared/detector-tensors.ts";
-import type { TapKind } from "../shared/patched-model.ts";
 import type { Task } from "../tasks/task.ts";
 import { chooseDetector } from "./choose.ts";
-import { collect, collectTaps } from "./collect.ts";
+import { collect } from "./collect.ts";
 import type { DebugSample } from "./debug-set.ts";
 import { decide, explainedShare } from "./decide.ts";
 import { detectorTensors, type DetectorParts, type ReferenceKind } from "./detector-tensors.ts";
@@ -18,15 +17,11 @@ import { calibrate, finalSplit } from "./final-fit.ts";
 import { gatherData, type Gathered } from "./gather.ts";
 import { ModelRuns } from "./model-runs.ts";
 import { Random } from "./random.ts";
-import { referenceTaps } from "./reference.ts";
 import { Repairs } from "./repairs.ts";
 import { checkGathered, checkSizes, refusal } from "./refusals.ts";
 import { trainingReport, type TrainingReport } from "./report.ts";
 import { SampleStore } from "./sample-store.ts";
 import { stratifiedFolds } from "./split.ts";
-
-/** Taps of the `collect` build that training needs. */
-export const trainingTaps: readonly TapKind[] = [...new Set([...collectTaps, ...referenceTaps])];
 
 export interface TrainOptions {
   /** Share of clean requests that may be flagged (α). */
@@ -56,7 +51,7 @@ const folds = 2;
 const defaultSteps = 450;
 
 /**
- * @param engine runs a model built with {@link trainingTaps}
+ * @param engine runs a model built with `referenceTaps`
  * @throws AtPatchError ATPATCH_TRAINING when the set is too small or its failures are not carried by attention columns,
  *   with the evidence; ATPATCH_BAD_DEBUG_SET naming a sample
  */
