@@ -1,5 +1,5 @@
 /** The state that a model's control log ends with; it changes by appending to the log, and only then. */
-import { messageOf } from "../shared/errors.ts";
+import { AtPatchError, messageOf } from "../shared/errors.ts";
 import type { ControlAction, ControlEntry, ControlState } from "./control-log.ts";
 import { defaultPolicy } from "./policy.ts";
 import type { Change, RegistryEvent, RegistryOptions } from "./registry-types.ts";
@@ -58,6 +58,15 @@ export class ControlLedger {
     this.#state = after;
     this.#revision = revision;
     this.#tell(entry);
+  }
+
+  /** @throws AtPatchError ATPATCH_REVISION_MISMATCH when the caller has seen another revision than the present one */
+  checkRevision({ ifMatch }: Change): void {
+    if (ifMatch === undefined || ifMatch === this.#revision) return;
+    throw new AtPatchError(
+      "ATPATCH_REVISION_MISMATCH",
+      `model ${this.#model} is at revision ${this.#revision}, not ${ifMatch}: somebody else changed it first`,
+    );
   }
 
   subscribe(listener: (event: RegistryEvent) => void): () => void {

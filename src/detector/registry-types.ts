@@ -4,6 +4,7 @@ import type { BundleMetadata } from "./bundle.ts";
 import type { ControlEntry, ControlState } from "./control-log.ts";
 import type { Policy } from "./policy.ts";
 import type { DetectorHost } from "./published.ts";
+import type { DetectorRole } from "./roles.ts";
 import type { DetectorStore, StoredDetector } from "./store.ts";
 
 export interface RegistryOptions {
@@ -33,9 +34,18 @@ export interface RegistrySnapshot extends ControlState {
   readonly revision: number;
 }
 
+/** The shadow of the moment a request starts, and the sites whose features it is scored on. */
+export interface ShadowLease {
+  readonly detector: string;
+  readonly sites: readonly number[];
+}
+
 /** What one request runs with, from its start to its end. */
 export interface DetectorLease {
   readonly detector: string | null;
+  /** Why it got this detector. */
+  readonly role: "active" | "canary";
+  readonly shadow: ShadowLease | null;
   /** Metadata of the detector's bundle, or null without a detector. */
   readonly bundle: BundleMetadata | null;
   readonly policy: Policy;
@@ -51,7 +61,9 @@ export interface UploadResult {
 }
 
 export interface DetectorInfo extends StoredDetector {
-  readonly role: "active" | "previous" | null;
+  /** The weightiest of its roles. */
+  readonly role: DetectorRole | null;
+  readonly roles: readonly DetectorRole[];
 }
 
 export interface DetectorDescription extends DetectorInfo {

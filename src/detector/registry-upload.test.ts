@@ -35,7 +35,14 @@ describe("registry: uploads", () => {
       policy: { mode: "enforce", onError: "open", shadow: null, canary: null, guard: null },
     });
     const lease = registry.lease();
-    expect(lease.value).toEqual({ detector: null, bundle: null, policy: defaultPolicy, revision: 0 });
+    expect(lease.value).toEqual({
+      detector: null,
+      role: "active",
+      bundle: null,
+      shadow: null,
+      policy: defaultPolicy,
+      revision: 0,
+    });
     lease.release();
     expect(host.calls).toEqual([]);
   });

@@ -96,7 +96,10 @@ describe("registry: leases, policy, removal, restart", () => {
     expect(await registry.setPolicy({ mode: "off" }, change)).toMatchObject({ revision: 2 });
     for (const [patch, message] of [
       [{ mode: "enforce", onError: "ajar" }, 'policy.onError: expected "open" or "closed"'],
-      [{ mode: "enforce", shadow: a }, "policy.shadow: expected null"],
+      [{ mode: "enforce", shadow: "a" }, "policy.shadow: expected null or the id"],
+      [{ canary: { detector: a, percent: 101 } }, "policy.canary: expected null or"],
+      [{ guard: { window_s: 0, max_trigger_rate: 0.5 } }, "policy.guard: expected null or"],
+      [{ guard: { window_s: 60 } }, "at least one of the two limits"],
       [{ mode: "on", colour: 1 }, /policy.mode: expected .*; policy.colour: there is no such field/],
       [JSON.parse('{"__proto__": {"mode": "off"}}'), "there is no such field"],
       [null, "expected an object"],

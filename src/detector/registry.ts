@@ -3,11 +3,12 @@ import { AtPatchError } from "../shared/errors.ts";
 import type { Lease } from "../shared/lease.ts";
 import type { PatchDescription } from "../shared/patched-model.ts";
 import { checkFits, parseBundle, type BundleMetadata } from "./bundle.ts";
-import type { ControlAction, ControlEntry } from "./control-log.ts";
+import type { ControlAction, ControlEntry, ControlState } from "./control-log.ts";
 import { ControlLedger } from "./ledger.ts";
 import { Mutex } from "./mutex.ts";
 import { applyPolicy } from "./policy.ts";
 import { PublishedDetectors, type DetectorHost } from "./published.ts";
+import { isInCanary, RoleHolds, rolesOf } from "./roles.ts";
 import type {
   Change,
   DetectorDescription,
@@ -35,9 +36,7 @@ export class DetectorRegistry {
   readonly #published: PublishedDetectors;
   readonly #ledger: ControlLedger;
   readonly #changes = new Mutex();
-  /** Holds on the detectors that the state names as active and previous. */
-  #active: Lease<BundleMetadata> | null = null;
-  #previous: Lease<BundleMetadata> | null = null;
+  readonly #holds = new RoleHolds((id) => this.#hold(id));
 
   private constructor(options: RegistryOptions, ledger: ControlLedger) {
     this.model = options.model;
@@ -50,14 +49,13 @@ export class DetectorRegistry {
   }
 
   /**
-   * Takes up the state that the log ends with and publishes the active detector.
-   * @throws AtPatchError ATPATCH_UNKNOWN_DETECTOR, ATPATCH_BUNDLE_MISMATCH, … when the active detector cannot be had:
-   *   a model is never served without the detector it was last told to use
+   * Takes up the state that the log ends with and publishes the detectors it names.
+   * @throws AtPatchError ATPATCH_UNKNOWN_DETECTOR, ATPATCH_BUNDLE_MISMATCH, … when one of them cannot be had: a model is
+   *   never served without a detector it was last told to use
    */
   static async open(options: RegistryOptions): Promise<DetectorRegistry> {
     const registry = new DetectorRegistry(options, await ControlLedger.open(options));
-    const { active } = registry.#ledger.state;
-    if (active !== null) registry.#active = await registry.#hold(active);
+    (await registry.#holds.prepare(registry.#ledger.state)).apply();
     return registry;
   }
 
@@ -65,14 +63,19 @@ export class DetectorRegistry {
     return { model: this.model, revision: this.#ledger.revision, ...this.#ledger.state };
   }
 
-  /** What a request that starts now runs with; it must be released when the request has ended. */
-  lease(): Lease<DetectorLease> {
+  /**
+   * What a request that starts now runs with; it must be released when the request has ended.
+   * @param key what the request is drawn for the canary by; without one it gets the active detector
+   */
+  lease(key?: string): Lease<DetectorLease> {
     const { revision, state } = this.#ledger;
-    const { active: detector, policy } = state;
-    if (detector === null || this.#active === null) {
-      return { value: { detector: null, bundle: null, policy, revision }, release: () => {} };
-    }
-    return this.#published.share(detector, { detector, bundle: this.#active.value, policy, revision });
+    const { active, policy } = state;
+    const drawn = isInCanary(policy, key);
+    const detector = drawn ? policy.canary!.detector : active;
+    const shadow = this.#holds.shadow(policy);
+    const common = { role: drawn ? "canary" : "active", policy, revision, shadow } as const;
+    if (detector === null) return { value: { ...common, detector, bundle: null }, release: () => {} };
+    return this.#published.share(detector, { ...common, detector, bundle: this.#holds.metadata(detector) });
   }
 
   /**
@@ -99,7 +102,7 @@ export class DetectorRegistry {
    */
   activate(id: string | null, change: Change): Promise<RegistrySnapshot> {
     return this.#changes.run(async () => {
-      this.#checkRevision(change);
+      this.#ledger.checkRevision(change);
       if (id !== this.#ledger.state.active) await this.#switchTo(id, "activated", change);
       return this.snapshot();
     });
@@ -111,7 +114,7 @@ export class DetectorRegistry {
    */
   rollback(change: Change): Promise<RegistrySnapshot> {
     return this.#changes.run(async () => {
-      this.#checkRevision(change);
+      this.#ledger.checkRevision(change);
       const { previous } = this.#ledger.state;
       if (previous === null) {
         throw new AtPatchError("ATPATCH_CONFLICT", "there is no previously active detector to go back to");
@@ -122,15 +125,16 @@ export class DetectorRegistry {
   }
 
   /**
-   * Changes the fields of the policy that `patch` names; the result is checked as a whole.
-   * @throws AtPatchError ATPATCH_BAD_INPUT, ATPATCH_REVISION_MISMATCH
+   * Changes the fields of the policy that `patch` names; the result is checked as a whole, and every worker has the
+   * detectors it names before it holds.
+   * @throws AtPatchError ATPATCH_BAD_INPUT, ATPATCH_UNKNOWN_DETECTOR, ATPATCH_BUNDLE_MISMATCH, ATPATCH_REVISION_MISMATCH
    */
   setPolicy(patch: unknown, change: Change): Promise<RegistrySnapshot> {
     return this.#changes.run(async () => {
-      this.#checkRevision(change);
+      this.#ledger.checkRevision(change);
       const policy = applyPolicy(this.#ledger.state.policy, patch);
       if (JSON.stringify(policy) !== JSON.stringify(this.#ledger.state.policy)) {
-        await this.#ledger.commit("policy", null, { ...this.#ledger.state, policy }, change);
+        await this.#moveTo("policy", null, { ...this.#ledger.state, policy }, change);
       }
       return this.snapshot();
     });
@@ -138,37 +142,38 @@ export class DetectorRegistry {
 
   /**
    * Removes a stored detector. The previous one may go: there is nothing to roll back to then.
-   * @throws AtPatchError ATPATCH_CONFLICT while it is active, ATPATCH_UNKNOWN_DETECTOR, ATPATCH_REVISION_MISMATCH
+   * @throws AtPatchError ATPATCH_CONFLICT while it is active, shadow or canary, ATPATCH_UNKNOWN_DETECTOR,
+   *   ATPATCH_REVISION_MISMATCH
    */
   remove(id: string, change: Change): Promise<void> {
     return this.#changes.run(async () => {
-      this.#checkRevision(change);
+      this.#ledger.checkRevision(change);
       await this.#find(id);
-      if (id === this.#ledger.state.active) {
-        throw new AtPatchError("ATPATCH_CONFLICT", `detector ${id} is active; activate another one first`);
+      const { state } = this.#ledger;
+      const [role] = rolesOf(id, state);
+      if (role !== undefined && role !== "previous") {
+        const what =
+          role === "active"
+            ? "is active; activate another one first"
+            : `is the ${role}; change the policy first`;
+        throw new AtPatchError("ATPATCH_CONFLICT", `detector ${id} ${what}`);
       }
-      const isPrevious = id === this.#ledger.state.previous;
       // The log goes first: a crash in between leaves a file too many, never a state that names a missing one.
-      const after = isPrevious ? { ...this.#ledger.state, previous: null } : this.#ledger.state;
-      await this.#ledger.commit("removed", id, after, change, () => {
-        if (!isPrevious) return;
-        this.#previous?.release();
-        this.#previous = null;
-      });
+      await this.#moveTo("removed", id, role === "previous" ? { ...state, previous: null } : state, change);
       await this.#store.delete(id);
     });
   }
 
   /** All stored detectors, the oldest first. */
   async list(): Promise<DetectorInfo[]> {
-    return (await this.#store.list()).map((stored) => ({ ...stored, role: this.#roleOf(stored.id) }));
+    return (await this.#store.list()).map((stored) => ({ ...stored, ...this.#standing(stored.id) }));
   }
 
   /** @throws AtPatchError ATPATCH_UNKNOWN_DETECTOR */
   async describe(id: string): Promise<DetectorDescription> {
     const stored = await this.#find(id);
     const { metadata } = parseBundle(await this.#store.get(id));
-    return { ...stored, role: this.#roleOf(id), metadata };
+    return { ...stored, ...this.#standing(id), metadata };
   }
 
   /**
@@ -201,25 +206,30 @@ export class DetectorRegistry {
     return true;
   }
 
-  async #switchTo(id: string | null, action: ControlAction, change: Change): Promise<void> {
-    // Published is not enough: an upload publishes a detector for its self-test before it is stored.
-    if (id !== null) await this.#find(id);
-    // Every worker has the detector before the first request can get it.
-    const next = id === null ? null : await this.#hold(id);
-    const after = { ...this.#ledger.state, active: id, previous: this.#ledger.state.active };
+  #switchTo(id: string | null, action: ControlAction, change: Change): Promise<void> {
+    const { state } = this.#ledger;
+    return this.#moveTo(action, id, { ...state, active: id, previous: state.active }, change);
+  }
+
+  /** Every worker has the detectors of the new state before the first request can get one of them. */
+  async #moveTo(
+    action: ControlAction,
+    detector: string | null,
+    after: ControlState,
+    change: Change,
+  ): Promise<void> {
+    const holds = await this.#holds.prepare(after);
     try {
-      await this.#ledger.commit(action, id, after, change, () => {
-        this.#previous?.release();
-        this.#previous = this.#active;
-        this.#active = next;
-      });
+      await this.#ledger.commit(action, detector, after, change, holds.apply);
     } catch (error) {
-      next?.release();
+      holds.drop();
       throw error;
     }
   }
 
-  #hold(id: string): Promise<Lease<BundleMetadata>> {
+  async #hold(id: string): Promise<Lease<BundleMetadata>> {
+    // Published is not enough: an upload publishes a detector for its self-test before it is stored.
+    await this.#find(id);
     return this.#published.hold(id, async () => {
       const bundle = parseBundle(await this.#store.get(id));
       // The model may have been replaced since the bundle was stored.
@@ -228,22 +238,14 @@ export class DetectorRegistry {
     });
   }
 
-  #checkRevision({ ifMatch }: Change): void {
-    if (ifMatch === undefined || ifMatch === this.#ledger.revision) return;
-    throw new AtPatchError(
-      "ATPATCH_REVISION_MISMATCH",
-      `model ${this.model} is at revision ${this.#ledger.revision}, not ${ifMatch}: somebody else changed it first`,
-    );
-  }
-
   async #find(id: string): Promise<StoredDetector> {
     const stored = (await this.#store.list()).find((candidate) => candidate.id === id);
     if (!stored) throw unknownDetector(id);
     return stored;
   }
 
-  #roleOf(id: string): DetectorInfo["role"] {
-    if (id === this.#ledger.state.active) return "active";
-    return id === this.#ledger.state.previous ? "previous" : null;
+  #standing(id: string): Pick<DetectorInfo, "role" | "roles"> {
+    const roles = rolesOf(id, this.#ledger.state);
+    return { role: roles[0] ?? null, roles };
   }
 }

@@ -49,7 +49,10 @@ export function detectorRoutes({ admin }: Services) {
           response: { 200: schemas.detectorList, ...refusals },
         },
       },
-      async (request) => ({ detectors: await admin.detectors(request.params.model) }),
+      async (request) => {
+        const detectors = await admin.detectors(request.params.model);
+        return { detectors: detectors.map((detector) => ({ ...detector, roles: [...detector.roles] })) };
+      },
     );
     app.get(
       "/models/:model/detectors/:id",
@@ -64,8 +67,8 @@ export function detectorRoutes({ admin }: Services) {
         },
       },
       async (request) => {
-        const { metadata, ...stored } = await admin.detector(request.params.model, request.params.id);
-        return { ...stored, metadata: { ...metadata } };
+        const { metadata, roles, ...stored } = await admin.detector(request.params.model, request.params.id);
+        return { ...stored, roles: [...roles], metadata: { ...metadata } };
       },
     );
     app.get(

@@ -50,11 +50,13 @@ export const modelStates = Type.Object({ models: Type.Array(modelState) }, { des
 
 export const detectorParams = Type.Object({ ...modelParams.properties, id: Type.String() });
 
+const roles = ["active", "canary", "shadow", "previous"] as const;
 const stored = {
   id: detectorId,
   size: Type.Integer({ description: "Bytes." }),
   uploadedAt: Type.String(),
-  role: nullable(Type.Enum(["active", "previous"])),
+  role: nullable(Type.Enum([...roles], { description: "The weightiest of its roles." })),
+  roles: Type.Array(Type.Enum([...roles])),
 };
 
 export const detectorList = Type.Object(
@@ -103,11 +105,27 @@ export const activateBody = Type.Object(
 export const rollbackBody = Type.Object({ reason }, { additionalProperties: false });
 
 /** The registry checks the fields, all at once. */
-export const policyBody = Type.Object({
-  mode: Type.Optional(Type.Unknown({ description: "off, observe or enforce" })),
-  onError: Type.Optional(Type.Unknown({ description: "open or closed" })),
-  reason,
-});
+export const policyBody = Type.Object(
+  {
+    mode: Type.Optional(Type.Unknown({ description: "off, observe or enforce" })),
+    onError: Type.Optional(Type.Unknown({ description: "open or closed" })),
+    shadow: Type.Optional(
+      Type.Unknown({ description: "Id of a detector that is scored beside the active one, or null." }),
+    ),
+    canary: Type.Optional(
+      Type.Unknown({ description: '`{"detector", "percent"}`: a share of the requests gets it; or null.' }),
+    ),
+    guard: Type.Optional(
+      Type.Unknown({
+        description:
+          '`{"window_s", "max_trigger_rate", "max_label_flip_rate", "min_samples"}`: beyond a limit the detector is ' +
+          "rolled back by itself; or null.",
+      }),
+    ),
+    reason,
+  },
+  { examples: [{ mode: "observe", guard: { window_s: 60, max_trigger_rate: 0.2 }, reason: "look first" }] },
+);
 
 export const revisionHeaders = Type.Object({
   "if-match": Type.Optional(
