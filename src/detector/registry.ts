@@ -8,7 +8,7 @@ import { ControlLedger } from "./ledger.ts";
 import { Mutex } from "./mutex.ts";
 import { applyPolicy } from "./policy.ts";
 import { PublishedDetectors, type DetectorHost } from "./published.ts";
-import { isInCanary, RoleHolds, rolesOf } from "./roles.ts";
+import { inUse, isInCanary, RoleHolds, rolesOf } from "./roles.ts";
 import type {
   Change,
   DetectorDescription,
@@ -151,13 +151,7 @@ export class DetectorRegistry {
       await this.#find(id);
       const { state } = this.#ledger;
       const [role] = rolesOf(id, state);
-      if (role !== undefined && role !== "previous") {
-        const what =
-          role === "active"
-            ? "is active; activate another one first"
-            : `is the ${role}; change the policy first`;
-        throw new AtPatchError("ATPATCH_CONFLICT", `detector ${id} ${what}`);
-      }
+      if (role !== undefined && role !== "previous") throw inUse(id, role);
       // The log goes first: a crash in between leaves a file too many, never a state that names a missing one.
       await this.#moveTo("removed", id, role === "previous" ? { ...state, previous: null } : state, change);
       await this.#store.delete(id);

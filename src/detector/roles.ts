@@ -20,6 +20,13 @@ export function rolesOf(id: string, { active, previous, policy }: ControlState):
   return roles;
 }
 
+/** The error for removing a detector that requests may meet. */
+export function inUse(id: string, role: DetectorRole): AtPatchError {
+  const what =
+    role === "active" ? "is active; activate another one first" : `is the ${role}; change the policy first`;
+  return new AtPatchError("ATPATCH_CONFLICT", `detector ${id} ${what}`);
+}
+
 /** Publishes a detector and holds it. */
 export type HoldDetector = (id: string) => Promise<Lease<BundleMetadata>>;
 
