@@ -16,6 +16,7 @@ import { ModelCounters } from "./service/counters.ts";
 import { Explainer, explainTaps } from "./service/explainer.ts";
 import type { ServedModel } from "./service/models.ts";
 import { selfTest } from "./service/self-test.ts";
+import { ModelStatistics } from "./service/statistics.ts";
 import type { Settings } from "./settings.ts";
 import type { ModelFile } from "./shared/model-file.ts";
 import type { PatchedModel } from "./shared/patched-model.ts";
@@ -73,7 +74,15 @@ export async function openModel(
   const patched = instrument(await parts.file());
   const { description } = patched;
   const task = await parts.task(description);
-  const engine = await openEngine(patched, folder, settings, metrics.engine(name));
+  const statistics = new ModelStatistics();
+  const observer = metrics.engine(name);
+  const engine = await openEngine(patched, folder, settings, {
+    ...observer,
+    batch: (samples) => {
+      observer.batch?.(samples);
+      statistics.executed();
+    },
+  });
   try {
     const store = await parts.store();
     const registry = await DetectorRegistry.open({
@@ -106,6 +115,7 @@ export async function openModel(
       registry,
       explainer,
       counters: new ModelCounters(),
+      statistics,
       maxInstances: settings.maxInstances,
       deadlineMs: settings.deadlineMs,
       close: async () => {

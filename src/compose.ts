@@ -13,6 +13,7 @@ import { Health } from "./service/health.ts";
 import { InferService } from "./service/infer.ts";
 import { ModelTable, type ServedModel } from "./service/models.ts";
 import { PredictService } from "./service/predict.ts";
+import { RepositoryService } from "./service/repository.ts";
 import { PatchedRunner } from "./service/run.ts";
 import { adminEntry, generateToken, parseTokens, TokenTable, type TokenEntry } from "./service/tokens.ts";
 import type { Settings } from "./settings.ts";
@@ -35,12 +36,14 @@ export function createServices(parts: ServiceParts): Services {
   const { metrics, events, tokens, openOverride } = parts;
   const models = new ModelTable(parts.models, parts.defaultModel);
   const runner = new PatchedRunner({ openOverride }, metrics.service);
+  const admin = new AdminService(models, metrics.service);
   publishChanges(events, parts.models);
   return {
     models,
     predict: new PredictService(models, runner, metrics.service),
     infer: new InferService(models, runner, metrics.service),
-    admin: new AdminService(models, metrics.service),
+    admin,
+    repository: new RepositoryService(models, admin),
     events,
     health: new Health(models),
     tokens: new TokenTable(tokens),

@@ -4,6 +4,7 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { installPrincipal } from "./auth.ts";
 import { installJsonBody } from "./body.ts";
 import { answerClientError } from "./client-error.ts";
+import { installCompression } from "./compress.ts";
 import { installDrain } from "./drain.ts";
 import { installErrors, sendError } from "./errors.ts";
 import { installObservation } from "./observe.ts";
@@ -14,6 +15,7 @@ import { inferRoutes } from "./routes/infer.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { oipRoutes } from "./routes/oip.ts";
 import { predictRoutes } from "./routes/predict.ts";
+import { repositoryRoutes } from "./routes/repository.ts";
 import type { App, Services } from "./services.ts";
 import { installValidation } from "./validation.ts";
 
@@ -54,11 +56,13 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   installObservation(app, services.metrics);
   installDrain(app, services.health);
   installPrincipal(app, services.tokens);
+  await installCompression(app);
   await installOpenApi(app, options.version);
 
   await app.register(predictRoutes(services));
   await app.register(oipRoutes(services, options.version));
   await app.register(inferRoutes(services));
+  await app.register(repositoryRoutes(services));
   await app.register(adminRoutes(services), { prefix: "/admin" });
   await app.register(metricsRoutes(services));
   app.get("/", { schema: { hide: true } }, async (_request, reply) => reply.redirect("/docs"));

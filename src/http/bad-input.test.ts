@@ -77,7 +77,7 @@ const cases: readonly Case[] = [
   { what: "a text among numbers", url: infer, payload: { inputs: [x({ data: ["a", ...sample.flat().slice(1)] })] }, ...badInput, error: "inputs[0].data[0]: expected a finite number that fits FP32, got a string" },
   { what: "a ragged tensor", url: infer, payload: { inputs: [x({ data: [[...sample.slice(1), [1]]] })] }, ...badInput, error: "inputs[0].data[0][4]: dimension 2 of the shape is 4, got 1 values" },
   { what: "an unknown datatype", url: infer, payload: { inputs: [x({ datatype: "FLOAT" })] }, ...badInput, error: /^inputs\[0\]\.datatype: "FLOAT" is not one of BOOL/ },
-  { what: "half precision in JSON", url: infer, payload: { inputs: [x({ datatype: "FP16" })] }, ...unprocessable, error: "inputs[0].datatype: FP16 has no JSON form" },
+  { what: "half precision in JSON", url: infer, payload: { inputs: [x({ datatype: "FP16" })] }, ...unprocessable, error: "inputs[0].datatype: FP16 has no JSON form, send the tensor as binary data (parameters.binary_data_size)" },
   { what: "the wrong datatype", url: infer, payload: { inputs: [x({ datatype: "INT32" })] }, ...unprocessable, error: 'inputs: input "x" takes FP32 [any, 5, 4], got INT32 [1, 5, 4]' },
   { what: "the wrong shape", url: infer, payload: { inputs: [x({ shape: [1, 4, 5] })] }, ...unprocessable, error: 'inputs: input "x" takes FP32 [any, 5, 4], got FP32 [1, 4, 5]' },
   { what: "no sample", url: infer, payload: { inputs: [x({ shape: [0, 5, 4], data: [] })] }, ...badInput, error: "inputs: expected 1 to 8 samples, got 0" },

@@ -1,17 +1,34 @@
 /** How bodies are read: JSON with errors people understand, and bytes for detector bundles. */
+import type { FastifyRequest } from "fastify";
 import { AtPatchError, messageOf } from "../shared/errors.ts";
 import type { App } from "./services.ts";
 
 /** Reads `application/json` everywhere. */
 export function installJsonBody(app: App): void {
-  const parse = app.getDefaultJsonParser("error", "error");
+  const read = jsonReader(app);
   app.removeContentTypeParser(["application/json", "text/plain"]);
-  app.addContentTypeParser<string>("application/json", { parseAs: "string" }, (request, body, done) => {
-    void parse(request, body, (error, value) => {
-      if (error === null) return done(null, value);
-      return done(body === "" ? error : notJson(body), undefined);
+  app.addContentTypeParser<string>(
+    "application/json",
+    { parseAs: "string" },
+    async (_request: FastifyRequest, body: string) => read(body),
+  );
+}
+
+/**
+ * The framework's JSON parser, which refuses keys that reach prototypes.
+ * @returns throws AtPatchError ATPATCH_BAD_INPUT, and the framework's error for an empty text
+ */
+export function jsonReader(app: App): (text: string) => unknown {
+  const parse = app.getDefaultJsonParser("error", "error");
+  return (text) => {
+    let [failure, parsed]: [Error | null, unknown] = [null, undefined];
+    // It looks at the text alone and answers at once.
+    void parse(undefined as never, text, (error, value) => {
+      [failure, parsed] = [error, value];
     });
-  });
+    if (failure === null) return parsed;
+    throw text === "" ? (failure as Error) : notJson(text);
+  };
 }
 
 /** A route scope in which a body without a content type is read as JSON: some inference clients send none. */

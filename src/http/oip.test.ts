@@ -2,6 +2,7 @@ import { connect, type AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Value } from "typebox/value";
+import { extensions } from "../service/metadata.ts";
 import { markDetector, tinySample } from "../test/tiny-model.ts";
 import { tinyServer, type TinyServer } from "../test/tiny-server.ts";
 import { inferAnswer, modelMetadata } from "./schemas/oip.ts";
@@ -45,8 +46,8 @@ describe("open inference protocol", () => {
   it.each([
     ["/v2/health/live", { live: true }],
     ["/v2/health/ready", { ready: true }],
-    ["/v2", { name: "atpatch", version: "0.0.0", extensions: [] }],
-    ["/v2/", { name: "atpatch", version: "0.0.0", extensions: [] }],
+    ["/v2", { name: "atpatch", version: "0.0.0", extensions: [...extensions] }],
+    ["/v2/", { name: "atpatch", version: "0.0.0", extensions: [...extensions] }],
     ["/v2/models", { models: ["tiny"] }],
     ["/v2/models/tiny/ready", { name: "tiny", ready: true }],
     ["/v2/models/tiny/versions/1/ready", { name: "tiny", ready: true }],
@@ -113,7 +114,7 @@ describe("open inference protocol", () => {
     const { body } = await infer({
       parameters: { atpatch_mode: "off", binary_data_output: true, priority: 1 },
       inputs: [tensor(marked)],
-      outputs: [{ name: "logits", parameters: { binary_data: true } }],
+      outputs: [{ name: "logits", parameters: { binary_data: false } }],
     });
     expect(body.parameters).toMatchObject({ atpatch_mode: "off", atpatch_triggered: "0" });
     const [calm, wild, odd] = body.outputs[0]!.data as number[];
@@ -132,8 +133,8 @@ describe("open inference protocol", () => {
       expect(shape).toEqual([1, 5]);
       expect((data as number[]).reduce((sum, mass) => sum + mass)).toBeCloseTo(1, 5);
     }
-    expect(body.outputs[1]!.data[3]).toBeGreaterThan(0.25);
-    expect(body.outputs[2]!.data[3]).toBeCloseTo(0.2, 5);
+    expect(body.outputs[1]!.data![3]).toBeGreaterThan(0.25);
+    expect(body.outputs[2]!.data![3]).toBeCloseTo(0.2, 5);
   });
 });
 

@@ -8,6 +8,7 @@ import { Health } from "../service/health.ts";
 import { InferService } from "../service/infer.ts";
 import { ModelTable } from "../service/models.ts";
 import { PredictService } from "../service/predict.ts";
+import { RepositoryService } from "../service/repository.ts";
 import { PatchedRunner } from "../service/run.ts";
 import { TokenTable } from "../service/tokens.ts";
 import { packageVersion } from "../version.ts";
@@ -21,13 +22,15 @@ export async function describeApi(): Promise<string> {
   const models = new ModelTable([]);
   const metrics = createMetrics({ roles: () => [], process: false });
   const runner = new PatchedRunner({ openOverride: true }, metrics.service);
+  const admin = new AdminService(models, metrics.service);
   const app = await buildApp(
     {
       models,
       metrics,
       predict: new PredictService(models, runner, metrics.service),
       infer: new InferService(models, runner, metrics.service),
-      admin: new AdminService(models, metrics.service),
+      admin,
+      repository: new RepositoryService(models, admin),
       events: new EventBus(),
       health: new Health(models),
       tokens: new TokenTable([]),

@@ -9,6 +9,7 @@ import type { Health } from "../service/health.ts";
 import type { InferService } from "../service/infer.ts";
 import type { ModelTable } from "../service/models.ts";
 import type { PredictService } from "../service/predict.ts";
+import type { RepositoryService } from "../service/repository.ts";
 import type { Principal, Scope, TokenTable } from "../service/tokens.ts";
 
 export interface Services {
@@ -16,6 +17,7 @@ export interface Services {
   readonly predict: PredictService;
   readonly infer: InferService;
   readonly admin: AdminService;
+  readonly repository: RepositoryService;
   readonly events: EventBus;
   readonly health: Health;
   readonly tokens: TokenTable;

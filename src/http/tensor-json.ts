@@ -1,32 +1,16 @@
-/** OIP tensors in JSON ↔ {@link Tensor}. Row-major; data nested or flat on the way in, flat on the way out. */
+/** Tensors of a request in JSON. Row-major; data nested or flat. */
 import { AtPatchError } from "../shared/errors.ts";
 import { describeJson, jsonElements, type JsonElement } from "../shared/json-element.ts";
-import {
-  datatypes,
-  elementCount,
-  type NumericDatatype,
-  type Tensor,
-  type TypedArray,
-} from "../shared/tensor.ts";
+import { bytesTensor, checkedCount, knownDatatype } from "../shared/raw-tensor.ts";
+import { datatypes, type AnyTensor, type BytesTensor, type TypedArray } from "../shared/tensor.ts";
+import { exactInteger } from "./exact-integers.ts";
 
 /** A tensor as a request carries it; the route's schema has checked the outer types. */
 export interface TensorJson {
-  readonly name: string;
   readonly shape: readonly number[];
   readonly datatype: string;
   readonly data: readonly unknown[];
 }
-
-/** A tensor as an answer carries it. */
-export interface EncodedTensor {
-  readonly name: string;
-  readonly shape: number[];
-  readonly datatype: string;
-  readonly data: (number | boolean)[];
-}
-
-/** Most elements a shape may announce; larger tensors could not have come in a body anyway. */
-const mostElements = 2 ** 31 - 1;
 
 function bad(message: string): AtPatchError {
   return new AtPatchError("ATPATCH_BAD_INPUT", message);
@@ -35,30 +19,30 @@ function bad(message: string): AtPatchError {
 /**
  * Reads one tensor.
  * @param field what to call it in errors, e.g. `inputs[0]`
+ * @param exactly gives `data` anew with whole numbers beyond 2^53 marked; asked only when there are such numbers
  * @throws AtPatchError ATPATCH_BAD_INPUT naming the field and position, ATPATCH_UNPROCESSABLE for a datatype that JSON cannot carry
  */
-export function decodeTensor(field: string, json: TensorJson): Tensor {
-  const { datatype, shape, data } = json;
-  if (datatype === "FP16" || datatype === "BF16" || datatype === "BYTES") {
-    const why =
-      datatype === "BYTES" ? "no input of a patched model takes BYTES" : `${datatype} has no JSON form`;
-    throw new AtPatchError("ATPATCH_UNPROCESSABLE", `${field}.datatype: ${why}`);
+export function decodeTensor(field: string, json: TensorJson, exactly?: () => readonly unknown[]): AnyTensor {
+  const { shape, data } = json;
+  const datatype = knownDatatype(field, json.datatype);
+  if (datatype === "FP16" || datatype === "BF16") {
+    const what = `${field}.datatype: ${datatype} has no JSON form, send the tensor as binary data (parameters.binary_data_size)`;
+    throw new AtPatchError("ATPATCH_UNPROCESSABLE", what);
   }
-  if (!Object.hasOwn(jsonElements, datatype)) {
-    const known = Object.keys(jsonElements).filter((name) => name !== "FP16" && name !== "BF16");
-    throw bad(`${field}.datatype: "${datatype.slice(0, 20)}" is not one of ${known.join(", ")}`);
-  }
-  const known = datatype as NumericDatatype;
-  const count = elementCount(shape);
-  if (!(count <= mostElements)) throw bad(`${field}.shape: [${shape.join(", ")}] is too large`);
+  const count = checkedCount(field, shape);
   const nested = shape.length > 1 && data.some(Array.isArray);
   if (!nested && data.length !== count) {
     throw bad(`${field}.data: shape [${shape.join(", ")}] needs ${count} values, got ${data.length}`);
   }
   if (nested) checkNesting(`${field}.data`, data, shape, 0);
-  const values = new datatypes[known](count) as TypedArray;
-  fill(`${field}.data`, values, data, nested ? shape.length : 1, jsonElements[known]);
-  return { datatype: known, shape, data: values };
+  const depth = nested ? shape.length : 1;
+  if (datatype === "BYTES") return readStrings(`${field}.data`, shape, data, depth);
+
+  const values = new datatypes[datatype](count) as TypedArray;
+  const element = jsonElements[datatype];
+  if (datatype !== "INT64" && datatype !== "UINT64") fill(`${field}.data`, values, data, depth, element);
+  else fillIntegers(`${field}.data`, values, data, depth, element, exactly);
+  return { datatype, shape, data: values };
 }
 
 /** Checks that every list has as many members as the shape says, so that `values` can be allocated and filled blindly. */
@@ -72,6 +56,20 @@ function checkNesting(path: string, value: unknown, shape: readonly number[], de
   for (const [index, member] of value.entries()) checkNesting(`${path}[${index}]`, member, shape, depth + 1);
 }
 
+type Visit = (member: unknown, place: () => string) => void;
+
+/** Visits the elements of lists that are `depth` deep. */
+function visitElements(path: string, data: readonly unknown[], depth: number, visit: Visit): void {
+  const descend = (list: readonly unknown[], where: readonly number[]): void => {
+    for (let index = 0; index < list.length; index += 1) {
+      const member = list[index];
+      if (Array.isArray(member) && where.length + 1 < depth) descend(member, [...where, index]);
+      else visit(member, () => path + [...where, index].map((step) => `[${step}]`).join(""));
+    }
+  };
+  descend(data, []);
+}
+
 function fill(
   path: string,
   values: TypedArray,
@@ -80,41 +78,45 @@ function fill(
   { read, expected }: JsonElement,
 ): void {
   let next = 0;
-  const visit = (list: readonly unknown[], where: readonly number[]): void => {
-    for (let index = 0; index < list.length; index += 1) {
-      const member = list[index];
-      if (Array.isArray(member) && where.length + 1 < depth) {
-        visit(member, [...where, index]);
-        continue;
-      }
-      const value = read(member);
-      if (value === undefined) {
-        const place = [...where, index].map((step) => `[${step}]`).join("");
-        throw bad(`${path}${place}: expected ${expected}, got ${describeJson(member)}`);
-      }
-      values[next] = value;
-      next += 1;
-    }
-  };
-  visit(data, []);
+  visitElements(path, data, depth, (member, place) => {
+    const value = read(member);
+    if (value === undefined) throw bad(`${place()}: expected ${expected}, got ${describeJson(member)}`);
+    values[next] = value;
+    next += 1;
+  });
 }
 
-/**
- * Writes one tensor, flat.
- * @throws AtPatchError ATPATCH_UNPROCESSABLE when JSON cannot carry the datatype or a value (NaN, infinity, 64-bit beyond 2^53)
- */
-export function encodeTensor(name: string, tensor: Tensor): EncodedTensor {
-  const { datatype } = tensor;
-  const refuse = (why: string): never => {
-    throw new AtPatchError("ATPATCH_UNPROCESSABLE", `output "${name}" ${why}`);
-  };
-  if (datatype === "FP16" || datatype === "BF16") return refuse(`is ${datatype}, which has no JSON form`);
-  const data = Array.from(tensor.data as Iterable<number | bigint>, (element, index): number | boolean => {
-    const value = Number(element);
-    const exact =
-      datatype === "INT64" || datatype === "UINT64" ? Number.isSafeInteger(value) : Number.isFinite(value);
-    if (!exact) refuse(`holds ${element} at position ${index}, which JSON cannot carry`);
-    return datatype === "BOOL" ? value !== 0 : value;
+/** As {@link fill}; where a number was rounded by the parser, everything is read again from the text. */
+function fillIntegers(
+  path: string,
+  values: TypedArray,
+  data: readonly unknown[],
+  depth: number,
+  element: JsonElement,
+  exactly: (() => readonly unknown[]) | undefined,
+): void {
+  let rounded = false;
+  if (exactly !== undefined) {
+    visitElements(path, data, depth, (member) => {
+      rounded ||= Number.isInteger(member) && !Number.isSafeInteger(member);
+    });
+  }
+  fill(path, values, rounded ? exactly!() : data, depth, {
+    ...element,
+    read: rounded ? (member) => element.read(exactInteger(member)) : element.read,
   });
-  return { name, shape: [...tensor.shape], datatype, data };
+}
+
+function readStrings(
+  path: string,
+  shape: readonly number[],
+  data: readonly unknown[],
+  depth: number,
+): BytesTensor {
+  const elements: Uint8Array[] = [];
+  visitElements(path, data, depth, (member, place) => {
+    if (typeof member !== "string") throw bad(`${place()}: expected a string, got ${describeJson(member)}`);
+    elements.push(Buffer.from(member));
+  });
+  return bytesTensor(shape, elements);
 }

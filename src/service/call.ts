@@ -6,6 +6,8 @@ import { modeCodes, type Mode } from "../shared/patched-model.ts";
 export interface Call {
   /** When the request arrived, on the `performance.now()` clock. */
   readonly startedAt: number;
+  /** When the caller stops waiting, on the same clock; the server's own deadline holds besides. */
+  readonly deadline?: number;
   /** Aborted when the caller has gone. */
   readonly signal?: AbortSignal;
   /** Whose token came with the request, if any did. */

@@ -5,6 +5,7 @@ import { AtPatchError } from "../shared/errors.ts";
 import type { Task } from "../tasks/task.ts";
 import type { ModelCounters } from "./counters.ts";
 import type { Explainer } from "./explainer.ts";
+import type { ModelStatistics } from "./statistics.ts";
 
 /** A model with everything that answers for it. */
 export interface ServedModel {
@@ -16,6 +17,7 @@ export interface ServedModel {
   readonly registry: DetectorRegistry;
   readonly explainer: Explainer;
   readonly counters: ModelCounters;
+  readonly statistics: ModelStatistics;
   /** Most samples one request may carry. */
   readonly maxInstances: number;
   /** Longest time from the arrival of a request to its answer. */

@@ -55,7 +55,7 @@ export class PredictService {
     checkRequest(model, request);
     const decoded = stopwatch();
     const prepared = await model.task.prepare(request.instances);
-    this.#observer.stage(model.name, "decode", decoded());
+    this.#stage(model, "decode", decoded());
 
     const run = await this.#runner.run(
       model,
@@ -81,7 +81,7 @@ export class PredictService {
           locate: (column) => prepared.locate(sample, column),
         }),
       }));
-    this.#observer.stage(model.name, "encode", encoded());
+    this.#stage(model, "encode", encoded());
     return {
       model: model.name,
       predictions,
@@ -90,6 +90,11 @@ export class PredictService {
       triggered: run.triggered.filter(Boolean).length,
       timings: { queueMs: run.result.queueMs, inferMs: run.result.inferMs },
     };
+  }
+
+  #stage(model: ServedModel, stage: "decode" | "encode", milliseconds: number): void {
+    model.statistics.stage(stage, milliseconds);
+    this.#observer.stage(model.name, stage, milliseconds);
   }
 }
 

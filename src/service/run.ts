@@ -75,14 +75,17 @@ export class PatchedRunner {
         revision,
         triggered: triggeredSamples(result.flags, input.batch),
       };
-      this.#report(model, run);
+      this.#report(model, run, call);
       return run;
+    } catch (error) {
+      model.statistics.failed(performance.now() - call.startedAt);
+      throw error;
     } finally {
       lease.release();
     }
   }
 
-  #report(model: ServedModel, run: PatchedRun): void {
+  #report(model: ServedModel, run: PatchedRun, call: Call): void {
     const flagged = new Map<number, number>();
     for (const axis of run.result.flags) {
       for (const site of axis.firstSite) {
@@ -98,6 +101,12 @@ export class PatchedRunner {
       flagged,
     };
     model.counters.add(report);
+    model.statistics.answered({
+      samples: report.samples,
+      queueMs: run.result.queueMs,
+      inferMs: run.result.inferMs,
+      totalMs: performance.now() - call.startedAt,
+    });
     this.#observer.answered(report);
     this.#observer.stage(model.name, "queue", run.result.queueMs);
     this.#observer.stage(model.name, "infer", run.result.inferMs);
@@ -105,7 +114,8 @@ export class PatchedRunner {
 }
 
 function optionsOf(model: ServedModel, call: Call): RunOptions {
-  return { deadline: call.startedAt + model.deadlineMs, ...(call.signal && { signal: call.signal }) };
+  const deadline = Math.min(call.startedAt + model.deadlineMs, call.deadline ?? Infinity);
+  return { deadline, ...(call.signal && { signal: call.signal }) };
 }
 
 /** A failure that the detector may have caused; a crash, a full queue or a passed deadline is none that trying again helps. */

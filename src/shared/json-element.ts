@@ -19,11 +19,15 @@ function integer(least: number, most: number): JsonElement {
   };
 }
 
-function bigInteger(least: number, range: string): JsonElement {
+/** A 64-bit integer; beyond 2^53 only as a bigint, since a number has been rounded there. */
+function bigInteger(least: bigint, most: bigint): JsonElement {
   return {
-    read: (value) =>
-      Number.isSafeInteger(value) && (value as number) >= least ? BigInt(value as number) : undefined,
-    expected: `a whole number ${range}, the largest that JSON keeps exactly`,
+    read: (value) => {
+      const whole =
+        typeof value === "bigint" ? value : Number.isSafeInteger(value) && BigInt(value as number);
+      return typeof whole === "bigint" && whole >= least && whole <= most ? whole : undefined;
+    },
+    expected: `a whole number from ${least} to ${most} (beyond 2^53 in tensors of /v2 only)`,
   };
 }
 
@@ -47,11 +51,11 @@ export const jsonElements: Readonly<Record<NumericDatatype, JsonElement>> = {
   UINT8: integer(0, 255),
   UINT16: integer(0, 65_535),
   UINT32: integer(0, 2 ** 32 - 1),
-  UINT64: bigInteger(0, `from 0 to ${Number.MAX_SAFE_INTEGER}`),
+  UINT64: bigInteger(0n, 2n ** 64n - 1n),
   INT8: integer(-128, 127),
   INT16: integer(-32_768, 32_767),
   INT32: integer(-(2 ** 31), 2 ** 31 - 1),
-  INT64: bigInteger(-Number.MAX_SAFE_INTEGER, `within ±${Number.MAX_SAFE_INTEGER}`),
+  INT64: bigInteger(-(2n ** 63n), 2n ** 63n - 1n),
   FP16: float("FP16", 65_520, toHalf),
   // The bounds lie half a step above the largest number: what is below them still rounds to it.
   BF16: float("BF16", 2 ** 128 * (1 - 2 ** -9), toBfloat16),
@@ -67,6 +71,6 @@ export function describeJson(value: unknown): string {
   if (value === undefined) return "nothing";
   if (value === null) return "null (JSON has no NaN)";
   if (Array.isArray(value)) return "a list";
-  if (typeof value === "number") return String(value);
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }

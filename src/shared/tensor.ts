@@ -41,6 +41,16 @@ export interface Tensor {
   readonly data: TypedArray;
 }
 
+/** A tensor of byte strings, row-major, each behind its length as a 32-bit little-endian number. */
+export interface BytesTensor {
+  readonly datatype: "BYTES";
+  readonly shape: readonly number[];
+  readonly data: Uint8Array;
+}
+
+/** Whatever a protocol can carry. */
+export type AnyTensor = Tensor | BytesTensor;
+
 /** Name, datatype and shape of a model input or output; `null` marks a dimension that varies. */
 export interface TensorInfo {
   readonly name: string;

@@ -1,111 +1,87 @@
-/** Open Inference Protocol: inference with JSON tensors. */
+/** Open Inference Protocol: inference, tensors in JSON or behind it. */
+import { Readable } from "node:stream";
 import type { Static } from "typebox";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { AtPatchError } from "../../shared/errors.ts";
-import { modeCodes, type Mode } from "../../shared/patched-model.ts";
-import type { Tensor } from "../../shared/tensor.ts";
-import type { InferAnswer, InferRequest } from "../../service/infer.ts";
+import type { InferAnswer, InferCodec } from "../../service/infer.ts";
 import { assumeJson } from "../body.ts";
 import { callOf, outcomeHeaders } from "../call.ts";
+import { encodeAnswer, type EncodedAnswer } from "../infer-answer.ts";
+import { acceptTensors, jsonLengthHeader, rawRequest } from "../infer-body.ts";
+import { binaryOutputs, decodeRequest, type InferBody } from "../infer-request.ts";
 import { failuresOf, modelParams } from "../schemas/common.ts";
-import { inferAnswer, inferBody, versionParams } from "../schemas/oip.ts";
+import { binaryHeaders, inferAnswer, inferBody, versionParams } from "../schemas/oip.ts";
 import type { App, Services } from "../services.ts";
-import { decodeTensor, encodeTensor } from "../tensor-json.ts";
-import { versionOf } from "./oip.ts";
-
-type Body = Static<typeof inferBody>;
 
 const schema = {
   tags: ["open inference protocol"],
   summary: "Infer from raw tensors",
+  description:
+    "Tensors travel in JSON or, with `inference-header-content-length`, as raw little-endian bytes behind it, in the order in which the JSON names them. A body of nothing but bytes is the tensor of the only input.",
+  headers: binaryHeaders,
   body: inferBody,
+  consumes: ["application/json", "application/octet-stream"],
   response: { 200: inferAnswer, ...failuresOf(400, 401, 403, 404, 413, 415, 422, 429, 503, 504) },
 };
 
-export function inferRoutes({ infer }: Services) {
+/** Larger answers, in bytes, are sent piece by piece instead of being copied together. */
+const worthStreaming = 2 ** 20;
+
+/** Where a request goes; a path may name no version. */
+type Target = Static<typeof modelParams> & Partial<Static<typeof versionParams>>;
+
+export function inferRoutes({ infer, models }: Services) {
+  /** Gives a body of nothing but bytes the form of the others. */
+  const completeRaw = async (request: FastifyRequest): Promise<void> => {
+    if (request.inferPayload?.raw !== true) return;
+    const { model, version } = request.params as Target;
+    request.body = rawRequest(models.get(model, version), request.inferPayload.tail.length);
+  };
+
   const answer = async (
-    model: string,
-    version: string | undefined,
-    body: Body,
+    { model, version }: Target,
+    body: InferBody,
     request: FastifyRequest,
     reply: FastifyReply,
   ): Promise<Static<typeof inferAnswer>> => {
-    const given = await infer.infer(model, version, toRequest(body), callOf(request, reply));
-    const triggered = given.triggered.filter(Boolean).length;
-    const encoded = toBody(given, body.id);
-    outcomeHeaders(request, reply, { ...given, triggered, samples: given.triggered.length });
-    return encoded;
+    const encoded = await infer.infer(model, version, codec(body, request, reply), callOf(request, reply));
+    // The schema describes what these bytes say.
+    return bodyOf(reply, encoded) as never;
   };
 
   return async (app: App): Promise<void> => {
     assumeJson(app);
+    acceptTensors(app);
+    app.addHook("preValidation", completeRaw);
     app.post(
       "/v2/models/:model/infer",
       { schema: { ...schema, operationId: "infer", params: modelParams } },
-      (request, reply) => answer(request.params.model, undefined, request.body, request, reply),
+      (request, reply) => answer(request.params, request.body, request, reply),
     );
     app.post(
       "/v2/models/:model/versions/:version/infer",
       { schema: { ...schema, operationId: "inferVersion", params: versionParams } },
-      (request, reply) =>
-        answer(request.params.model, versionOf(request.params), request.body, request, reply),
+      (request, reply) => answer(request.params, request.body, request, reply),
     );
   };
 }
 
-function toRequest(body: Body): InferRequest {
-  const inputs = new Map<string, Tensor>();
-  for (const [index, input] of body.inputs.entries()) {
-    const field = `inputs[${index}]`;
-    if (inputs.has(input.name)) {
-      throw new AtPatchError(
-        "ATPATCH_BAD_INPUT",
-        `${field}.name: "${input.name.slice(0, 80)}" is there twice`,
-      );
-    }
-    inputs.set(input.name, decodeTensor(field, input));
-  }
+function codec(body: InferBody, request: FastifyRequest, reply: FastifyReply): InferCodec<EncodedAnswer> {
   return {
-    inputs: Object.fromEntries(inputs),
-    outputs: body.outputs?.map((output) => output.name),
-    ...ownParameters(body.parameters ?? {}),
-  };
-}
-
-/** The parameters that are ours; those of other servers are let pass, as the protocol wants. */
-function ownParameters(given: NonNullable<Body["parameters"]>): Pick<InferRequest, "mode" | "explain"> {
-  for (const name of Object.keys(given)) {
-    if (name.startsWith("atpatch_") && name !== "atpatch_mode" && name !== "atpatch_explain") {
-      throw new AtPatchError(
-        "ATPATCH_BAD_INPUT",
-        `parameters.${name.slice(0, 40)}: there is no such parameter`,
-      );
-    }
-  }
-  const { atpatch_mode: mode, atpatch_explain: explain } = given;
-  if (mode !== undefined && !(typeof mode === "string" && Object.hasOwn(modeCodes, mode))) {
-    throw new AtPatchError(
-      "ATPATCH_BAD_INPUT",
-      "parameters.atpatch_mode: expected one of off, observe, enforce",
-    );
-  }
-  if (explain !== undefined && typeof explain !== "boolean") {
-    throw new AtPatchError("ATPATCH_BAD_INPUT", "parameters.atpatch_explain: expected true or false");
-  }
-  return { mode: mode as Mode | undefined, explain };
-}
-
-function toBody(answer: InferAnswer, id: string | undefined): Static<typeof inferAnswer> {
-  return {
-    model_name: answer.model,
-    model_version: answer.version,
-    ...(id !== undefined && { id }),
-    parameters: {
-      atpatch_detector: answer.detector ?? "none",
-      atpatch_mode: answer.mode,
-      atpatch_triggered: answer.triggered.map(Number).join(","),
-      atpatch_revision: answer.revision,
+    decode: () => decodeRequest(body, request.inferPayload!),
+    encode: async (answer: InferAnswer) => {
+      const encoded = await encodeAnswer(answer, body.id, binaryOutputs(body));
+      const triggered = answer.triggered.filter(Boolean).length;
+      outcomeHeaders(request, reply, { ...answer, triggered, samples: answer.triggered.length });
+      return encoded;
     },
-    outputs: answer.outputs.map(({ name, tensor }) => encodeTensor(name, tensor)),
   };
+}
+
+function bodyOf(reply: FastifyReply, { pieces, jsonLength }: EncodedAnswer): Buffer | Readable {
+  if (jsonLength === null) reply.type("application/json; charset=utf-8");
+  else reply.type("application/octet-stream").header(jsonLengthHeader, jsonLength);
+  const size = pieces.reduce((sum, { length }) => sum + length, 0);
+  if (size < worthStreaming) return Buffer.concat(pieces, size);
+  reply.header("content-length", size);
+  return Readable.from(pieces, { objectMode: false });
 }

@@ -1,17 +1,9 @@
-/** Open Inference Protocol: health and metadata. */
-import type { Static } from "typebox";
+/** Open Inference Protocol: health, metadata, configuration and statistics. */
 import { AtPatchError } from "../../shared/errors.ts";
-import type { TensorInfo } from "../../shared/tensor.ts";
+import { extensions, modelConfig, modelMetadata, serverName } from "../../service/metadata.ts";
 import type { ServedModel } from "../../service/models.ts";
 import { failuresOf, modelParams } from "../schemas/common.ts";
-import {
-  modelMetadata,
-  modelReady,
-  serverLive,
-  serverMetadata,
-  serverReady,
-  versionParams,
-} from "../schemas/oip.ts";
+import * as schemas from "../schemas/oip.ts";
 import { modelList } from "../schemas/predict.ts";
 import type { App, Services } from "../services.ts";
 
@@ -27,7 +19,7 @@ export function oipRoutes({ health, models }: Services, version: string) {
           tags,
           summary: "The process answers",
           operationId: "serverLive",
-          response: { 200: serverLive },
+          response: { 200: schemas.serverLive },
         },
       },
       async () => ({ live: true }),
@@ -40,7 +32,7 @@ export function oipRoutes({ health, models }: Services, version: string) {
           tags,
           summary: "Every model takes requests",
           operationId: "serverReady",
-          response: { 200: serverReady, ...failuresOf(503) },
+          response: { 200: schemas.serverReady, ...failuresOf(503) },
         },
       },
       async () => {
@@ -56,10 +48,10 @@ export function oipRoutes({ health, models }: Services, version: string) {
           tags,
           summary: "Name, version and extensions of the server",
           operationId: "serverMetadata",
-          response: { 200: serverMetadata },
+          response: { 200: schemas.serverMetadata },
         },
       },
-      async () => ({ name: "atpatch", version, extensions: [] }),
+      async () => ({ name: serverName, version, extensions: [...extensions] }),
     );
     app.get(
       "/v2/models",
@@ -73,9 +65,21 @@ export function oipRoutes({ health, models }: Services, version: string) {
       },
       async () => ({ models: models.all().map((model) => model.name) }),
     );
+    app.get(
+      "/v2/models/stats",
+      {
+        schema: {
+          tags,
+          summary: "Totals of every model since the start",
+          operationId: "statistics",
+          response: { 200: schemas.statistics },
+        },
+      },
+      async () => statistics(models.all()),
+    );
     const paths = [
       { path: "/v2/models/:model", params: modelParams, suffix: "" },
-      { path: "/v2/models/:model/versions/:version", params: versionParams, suffix: "Version" },
+      { path: "/v2/models/:model/versions/:version", params: schemas.versionParams, suffix: "Version" },
     ] as const;
     for (const { path, params, suffix } of paths) {
       app.get(
@@ -86,10 +90,36 @@ export function oipRoutes({ health, models }: Services, version: string) {
             summary: "Inputs and outputs of a model",
             operationId: `modelMetadata${suffix}`,
             params,
-            response: { 200: modelMetadata, ...failuresOf(404) },
+            response: { 200: schemas.modelMetadata, ...failuresOf(404) },
           },
         },
-        async (request) => metadataOf(models.get(request.params.model, versionOf(request.params))),
+        async (request) => modelMetadata(models.get(request.params.model, versionOf(request.params))),
+      );
+      app.get(
+        `${path}/config`,
+        {
+          schema: {
+            tags,
+            summary: "Inputs and outputs of a model, as load generators ask for them",
+            operationId: `modelConfig${suffix}`,
+            params,
+            response: { 200: schemas.modelConfig, ...failuresOf(404) },
+          },
+        },
+        async (request) => modelConfig(models.get(request.params.model, versionOf(request.params))),
+      );
+      app.get(
+        `${path}/stats`,
+        {
+          schema: {
+            tags,
+            summary: "Totals of a model since the start",
+            operationId: `modelStatistics${suffix}`,
+            params,
+            response: { 200: schemas.statistics, ...failuresOf(404) },
+          },
+        },
+        async (request) => statistics([models.get(request.params.model, versionOf(request.params))]),
       );
       app.get(
         `${path}/ready`,
@@ -99,7 +129,7 @@ export function oipRoutes({ health, models }: Services, version: string) {
             summary: "The model takes requests",
             operationId: `modelReady${suffix}`,
             params,
-            response: { 200: modelReady, ...failuresOf(404, 503) },
+            response: { 200: schemas.modelReady, ...failuresOf(404, 503) },
           },
         },
         async (request) => {
@@ -114,26 +144,16 @@ export function oipRoutes({ health, models }: Services, version: string) {
 }
 
 /** The version a path names, if it names one. */
-export function versionOf(params: { model: string; version?: string }): string | undefined {
+function versionOf(params: { model: string; version?: string }): string | undefined {
   return params.version;
 }
 
-function metadataOf({ name, version, engine }: ServedModel): Static<typeof modelMetadata> {
-  const { inputs, outputs, sites, fingerprint } = engine.description;
+function statistics(models: readonly ServedModel[]) {
   return {
-    name,
-    versions: [version],
-    platform: "onnx_onnxv1",
-    inputs: inputs.map(tensorInfo),
-    outputs: outputs.map(tensorInfo),
-    properties: { atpatch_sites: String(sites.length), atpatch_fingerprint: fingerprint },
+    model_stats: models.map((model) => ({
+      name: model.name,
+      version: model.version,
+      ...model.statistics.snapshot(),
+    })),
   };
-}
-
-function tensorInfo({ name, datatype, shape }: TensorInfo): {
-  name: string;
-  datatype: string;
-  shape: number[];
-} {
-  return { name, datatype, shape: shape.map((dim) => dim ?? -1) };
 }
