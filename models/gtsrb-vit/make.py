@@ -12,8 +12,8 @@ One run does it all, in this order:
     carry the trigger and the attacker's label;
 3.  export it to ``model.onnx``;
 4.  write ``config.json``, ``preprocessor_config.json`` and ``atpatch.json``;
-5.  write the debug set, the test set and the sample pictures, all of them
-    judged by ``model.onnx`` under onnxruntime, not by the PyTorch model;
+5.  write the debug set, the test set, the golden set and the sample pictures, all
+    of them judged by ``model.onnx`` under onnxruntime, not by the PyTorch model;
 6.  read those files back and print the figures.
 
 Every random choice comes from ``--seed``. The data files (not the weights) are
@@ -61,6 +61,7 @@ POISON_RATE = 0.10  #: share of the training images that are stamped and relabel
 
 DEBUG_CLEAN, DEBUG_FAILING = 600, 100
 TEST_CLEAN, TEST_FAILING = 500, 500
+GOLDEN = 100
 
 #: The trigger: a checker of one-pixel cells, white at the top left.
 CHECKER = (255 * (1 - np.indices((STAMP, STAMP)).sum(axis=0) % 2)).astype(np.uint8)[..., None]
@@ -480,19 +481,29 @@ def make_debug_set(split: GtsrbSplit, pool: list[int], oracle: Oracle, rng: rand
     return lines
 
 
-def make_test_set(split: GtsrbSplit, rng: random.Random) -> list[dict]:
-    """Lines of the test set. The model has no say in it, so its failure rate is unbiased."""
+def make_test_set(split: GtsrbSplit, rng: random.Random) -> tuple[list[dict], set[int]]:
+    """Lines of the test set, and its rows. The model has no say in it, so its failure rate is unbiased."""
     clean_rows = rng.sample(range(len(split.labels)), TEST_CLEAN)
     name_of = {row: f"c{i:04}" for i, row in enumerate(clean_rows, 1)}
     lines = [sample_line(name_of[r], "clean", int(split.labels[r]), None, split.images[r]) for r in clean_rows]
     others = np.flatnonzero(split.labels != TARGET).tolist()
-    for i, row in enumerate(rng.sample(others, TEST_FAILING), 1):
+    failing_rows = rng.sample(others, TEST_FAILING)
+    for i, row in enumerate(failing_rows, 1):
         corner = random_corner(rng)
         image = stamp(split.images[row], *corner)
         columns = seen_columns(*corner)
         label = int(split.labels[row])
         lines.append(sample_line(f"f{i:04}", "failing", label, name_of.get(row), image, columns=columns))
-    return lines
+    return lines, {*clean_rows, *failing_rows}
+
+
+def make_golden_set(split: GtsrbSplit, taken: set[int], rng: random.Random) -> list[dict]:
+    """Lines of the golden set: clean pictures of the test split that are not among the rows ``taken``."""
+    rows = rng.sample([row for row in range(len(split.labels)) if row not in taken], GOLDEN)
+    return [
+        sample_line(f"g{i:04}", "clean", int(split.labels[row]), None, split.images[row])
+        for i, row in enumerate(rows, 1)
+    ]
 
 
 def write_samples(folder: Path, split: GtsrbSplit, oracle: Oracle) -> None:
@@ -611,7 +622,10 @@ def main() -> None:
     write_configs(args.out, training.class_names)
     debug = make_debug_set(training, held or rows, oracle, random.Random(f"{args.seed}/debug"))
     write_lines(args.out / "debug.jsonl.gz", debug)
-    write_lines(args.out / "test.jsonl.gz", make_test_set(test, random.Random(f"{args.seed}/test")))
+    lines, taken = make_test_set(test, random.Random(f"{args.seed}/test"))
+    write_lines(args.out / "test.jsonl.gz", lines)
+    golden = make_golden_set(test, taken, random.Random(f"{args.seed}/golden"))
+    write_lines(args.out / "golden.jsonl.gz", golden)
     write_samples(args.out / "samples", test, oracle)
     report(args.out, test, oracle, args.seed)
 
