@@ -3,7 +3,7 @@
  * 2) → first token → logits [batch, 3]. Values are the tokens themselves, so a detector can read a token's content.
  */
 import { create } from "@bufbuild/protobuf";
-import { encodeBundle } from "../detector/bundle.ts";
+import { encodeBundle, parseBundle, type Bundle } from "../detector/bundle.ts";
 import { encodeModel } from "../onnx/codec.ts";
 import { GraphProtoSchema, ModelProtoSchema } from "../onnx/generated/onnx_pb.ts";
 import { DataType, floatTensor, int64Tensor, node, valueInfo, type NodeProto } from "../onnx/model.ts";
@@ -118,8 +118,16 @@ export interface MarkDetectorOptions {
   readonly width?: number;
 }
 
+/** The bundle of {@link markDetector} for a model that nobody serves. */
+export function tinyBundle(options: MarkDetectorOptions = {}): Bundle {
+  return parseBundle(markDetector({ fingerprint: `sha256-${"0".repeat(64)}` }, options));
+}
+
 /** A bundle whose detector flags the tokens whose first feature is at least the threshold. */
-export function markDetector(description: PatchDescription, options: MarkDetectorOptions = {}): Uint8Array {
+export function markDetector(
+  description: Pick<PatchDescription, "fingerprint">,
+  options: MarkDetectorOptions = {},
+): Uint8Array {
   const {
     threshold = 5,
     keys,
