@@ -47,6 +47,8 @@ export interface RunOptions {
   readonly deadline?: number;
   /** Aborted when the caller has gone: a queued run is dropped (ATPATCH_DEADLINE), a started one is not interrupted. */
   readonly signal?: AbortSignal;
+  /** Whose run it is: waiting runs of different clients take turns. All runs that name none share one turn. */
+  readonly client?: string;
 }
 
 /** Flags of one key axis. */
@@ -65,7 +67,7 @@ export interface RunResult {
   /** One entry for every site of `RunRequest.report`, from the first pass; absent when nothing was asked for. */
   readonly reports?: readonly SiteReport[];
   /** Samples that took a second pass because their first flag came late. */
-  readonly rechecked: number;
+  readonly rechecked: readonly number[];
   readonly queueMs: number;
   readonly inferMs: number;
 }
@@ -85,6 +87,8 @@ export interface InferenceEngine {
    */
   retire(id: string): Promise<void>;
   run(request: RunRequest, options?: RunOptions): Promise<RunResult>;
+  /** Whether the queue has no room left, so that a run would be refused now. */
+  readonly full: boolean;
   /** Runs waiting, not counting those running. */
   readonly queued: number;
   readonly ready: boolean;

@@ -153,7 +153,7 @@ describe("reports of a run", () => {
       tapped.run(request({ detector: "late", report: both })),
       serving.run(request({ detector: "late", report: both })),
     ]);
-    expect([first.rechecked, twice.rechecked]).toEqual([0, 1]);
+    expect([first.rechecked, twice.rechecked].map(({ length }) => length)).toEqual([0, 1]);
     expect(twice.reports).toEqual(first.reports);
   });
 

@@ -2,6 +2,7 @@
 import type { DetectorTensors } from "../shared/detector-tensors.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import type { PatchDescription, PatchedModel } from "../shared/patched-model.ts";
+import { Batcher, type BatchLimits } from "./batcher.ts";
 import type { EngineObserver, InferenceEngine, RunOptions, RunRequest, RunResult } from "./engine.ts";
 import type { SessionSettings, WorkerStart } from "./protocol.ts";
 import { PublishedDetectors } from "./published.ts";
@@ -23,6 +24,10 @@ export interface OrtEngineOptions {
   readonly threads: number;
   /** Most runs that may wait. */
   readonly queue: number;
+  /** Most bytes of inputs that may wait; no limit when absent. */
+  readonly queueBytes?: number;
+  /** Joins waiting requests into one run, if the samples of the model do not depend on each other; never when absent. */
+  readonly batching?: BatchLimits;
   /** Deadline of runs that name none, in ms from their acceptance; none when absent. */
   readonly deadlineMs?: number;
   /** Most samples of one run; no limit when absent. */
@@ -59,7 +64,8 @@ export async function createOrtEngine(options: OrtEngineOptions): Promise<Infere
   });
   const published = new PublishedDetectors(pool);
   const scheduler = new Scheduler(pool, {
-    queue: options.queue,
+    queue: { runs: options.queue, bytes: options.queueBytes ?? Infinity },
+    ...(options.batching && patched.description.independent && { batcher: new Batcher(options.batching) }),
     recheck: options.recheck ?? true,
     outputs: patched.description.outputs.map(({ name }) => name),
     observer,
@@ -95,6 +101,10 @@ class OrtEngine implements InferenceEngine {
 
   get description(): PatchDescription {
     return this.#policy.limits.description;
+  }
+
+  get full(): boolean {
+    return this.#scheduler.full;
   }
 
   get queued(): number {

@@ -69,7 +69,7 @@ export class PatchedSession {
     const run = (pass: PassFeeds): Promise<Pass> => this.#pass(detector, pass, message.outputs);
     const result = message.recheck
       ? await runRechecked(run, feeds, this.#firstSites)
-      : { ...(await run(feeds)), rechecked: 0 };
+      : { ...(await run(feeds)), rechecked: [] };
     const { reports, ...rest } = result;
     const reported = message.report.length > 0 && { reports };
     return { ...rest, ...reported, inferMs: performance.now() - started };

@@ -7,6 +7,11 @@ export type Departure = "deadline" | "cancelled";
 
 export class PendingRun {
   readonly request: RunRequest;
+  readonly client: string;
+  /** Memory that the inputs hold. */
+  readonly bytes: number;
+  /** Set when it must not share a run with others: it did, and that run failed. */
+  alone = false;
   readonly result: Promise<RunResult>;
   /** Times a worker died under it. */
   deaths = 0;
@@ -30,6 +35,8 @@ export class PendingRun {
     onDeparture: (run: PendingRun, why: Departure) => void,
   ) {
     this.request = request;
+    this.client = options.client ?? "";
+    this.bytes = Object.values(request.inputs).reduce((sum, { data }) => sum + data.byteLength, 0);
     this.result = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;

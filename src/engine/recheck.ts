@@ -44,10 +44,10 @@ export async function runRechecked(
   run: (feeds: PassFeeds) => Promise<Pass>,
   feeds: PassFeeds,
   first: readonly number[],
-): Promise<Pass & { readonly rechecked: number }> {
+): Promise<Pass & { readonly rechecked: readonly number[] }> {
   const pass = await run(feeds);
   const late = lateSamples(feeds, pass.flags, first);
-  if (late.length === 0) return { ...pass, rechecked: 0 };
+  if (late.length === 0) return { ...pass, rechecked: [] };
 
   // The first pass has reported: in the second, forced columns have changed what later sites see.
   const again: PassFeeds = { ...feeds, force: forceFlagged(feeds, pass.flags, late), report: [] };
@@ -62,7 +62,7 @@ export async function runRechecked(
       ...pass,
       outputs: second.outputs,
       flags: mergeFlags(pass.flags, second.flags),
-      rechecked: late.length,
+      rechecked: late,
     };
   }
   const second = await run(takeFeeds(again, late));
@@ -70,7 +70,7 @@ export async function runRechecked(
   return {
     ...pass,
     flags: mergeFlags(pass.flags, scatterFlags(second.flags, late, feeds.batch)),
-    rechecked: late.length,
+    rechecked: late,
   };
 }
 

@@ -1,15 +1,14 @@
-/**
- * Between the queue and the workers: which waiting run goes to which idle worker. One request is one run for now; joining
- * several requests into one run has its place here.
- */
+/** Between the queue and the workers: which waiting requests go to which idle worker, alone or joined into one run. */
 import { AtPatchError, messageOf } from "../shared/errors.ts";
 import { hotfixNames } from "../shared/patched-model.ts";
 import type { Tensor } from "../shared/tensor.ts";
+import type { Batcher } from "./batcher.ts";
 import type { EngineObserver, RunOptions, RunRequest, RunResult } from "./engine.ts";
 import { packFrame } from "./frame.ts";
+import { mergeKey, mergeRequests, splitOutcome } from "./merge.ts";
 import { PendingRun } from "./pending-run.ts";
 import type { RunMessage } from "./protocol.ts";
-import { RunQueue } from "./queue.ts";
+import { RunQueue, type QueueLimits } from "./queue.ts";
 import { WorkerDied, type WorkerHandle } from "./worker-handle.ts";
 
 /** What the scheduler needs of the workers. */
@@ -21,10 +20,13 @@ export interface Workers {
 }
 
 export interface SchedulerOptions {
-  readonly queue: number;
+  /** What may wait. */
+  readonly queue: QueueLimits;
   readonly recheck: boolean;
   /** Outputs of the original model, returned unless a request names others. */
   readonly outputs: readonly string[];
+  /** How many samples of several requests may share a run; without it each request is a run of its own. */
+  readonly batcher?: Batcher;
   readonly observer: EngineObserver;
 }
 
@@ -46,8 +48,13 @@ export class Scheduler {
     return this.#queue.depth;
   }
 
+  /** Whether no further run would be accepted now. */
+  get full(): boolean {
+    return this.#queue.isFullFor(0);
+  }
+
   /**
-   * Runs a request on the first worker that becomes idle, in the order of arrival.
+   * Runs a request on the first worker that becomes idle, in turn with other clients.
    * @throws AtPatchError ATPATCH_QUEUE_FULL, ATPATCH_DEADLINE, ATPATCH_NOT_READY, ATPATCH_UNPROCESSABLE, ATPATCH_INTERNAL
    */
   async submit(request: RunRequest, options: RunOptions): Promise<RunResult> {
@@ -71,7 +78,8 @@ export class Scheduler {
     while (this.#queue.depth > 0) {
       const worker = this.#workers.take();
       if (worker === undefined) return;
-      void this.#start(this.#queue.takeFirst()!, worker);
+      const run = this.#queue.takeFirst()!;
+      void this.#start([run, ...this.#companions(run)], worker);
     }
   }
 
@@ -86,9 +94,10 @@ export class Scheduler {
   }
 
   #accept(run: PendingRun): void {
+    if (this.#waitsForCompany(run)) return;
     const worker = this.#workers.take();
     if (worker !== undefined) {
-      void this.#start(run, worker);
+      void this.#start([run], worker);
       return;
     }
     if (this.#queue.add(run)) return;
@@ -98,19 +107,53 @@ export class Scheduler {
     );
   }
 
-  async #start(run: PendingRun, worker: WorkerHandle): Promise<void> {
-    run.dispatch();
-    this.#options.observer.batch?.(run.request.batch);
+  /** Lets a run wait although a worker may be idle, when the batcher is told to and others may still go along with it. */
+  #waitsForCompany(run: PendingRun): boolean {
+    const { batcher } = this.#options;
+    if (batcher === undefined || batcher.delayMs === 0) return false;
+    const room = batcher.room(mergeKey(run.request));
+    if (run.request.batch >= room || !this.#queue.add(run)) return false;
+    if (this.#queue.depth >= room) this.pump();
+    else setTimeout(() => this.pump(), batcher.delayMs);
+    return true;
+  }
+
+  /** Waiting runs that go along with `first`. */
+  #companions(first: PendingRun): PendingRun[] {
+    const { batcher } = this.#options;
+    if (batcher === undefined || first.alone || this.#queue.depth === 0) return [];
+    const key = mergeKey(first.request);
+    let room = batcher.room(key) - first.request.batch;
+    if (room <= 0) return [];
+    return this.#queue.takeMatching((run) => {
+      const fits = run.request.batch <= room && !run.alone && mergeKey(run.request) === key;
+      if (fits) room -= run.request.batch;
+      return fits;
+    });
+  }
+
+  async #start(runs: readonly PendingRun[], worker: WorkerHandle): Promise<void> {
+    const { observer, batcher } = this.#options;
+    for (const run of runs) run.dispatch();
+    const request = mergeRequests(runs.map((run) => run.request));
+    observer.batch?.(request.batch);
     try {
-      const outcome = await worker.run(this.#message(run.request));
+      const outcome = await worker.run(this.#message(request));
       // The next run first: the worker should not wait while this one's caller is served.
       this.#workers.giveBack(worker);
-      if (outcome.rechecked > 0) this.#options.observer.rechecked?.(outcome.rechecked);
-      run.resolve(outcome);
+      batcher?.measured(mergeKey(request), request.batch, outcome.inferMs);
+      const parts = runs.length === 1 ? [outcome] : splitOutcome(outcome, batchesOf(runs));
+      if (parts === null) {
+        batcher?.keepApart(mergeKey(request));
+        return this.#separate(runs);
+      }
+      if (outcome.rechecked.length > 0) observer.rechecked?.(outcome.rechecked.length);
+      runs.forEach((run, i) => run.resolve(parts[i]!));
     } catch (error) {
-      if (error instanceof WorkerDied) return this.#retry(run);
+      if (error instanceof WorkerDied) return this.#retry(runs);
       this.#workers.giveBack(worker);
-      run.reject(
+      if (runs.length > 1) return this.#separate(runs);
+      runs[0]!.reject(
         error instanceof AtPatchError
           ? error
           : new AtPatchError("ATPATCH_INTERNAL", messageOf(error), { cause: error }),
@@ -118,17 +161,27 @@ export class Scheduler {
     }
   }
 
-  /** A run may kill one worker, be it by bad luck; the second death is taken for its fault. */
-  #retry(run: PendingRun): void {
-    run.deaths++;
-    if (run.settled) return;
-    if (run.deaths > 1) {
-      run.reject(new AtPatchError("ATPATCH_INTERNAL", "the worker died under this run, twice"));
-      return;
+  /** A request must not fail by what others sent: each gets a run of its own. */
+  #separate(runs: readonly PendingRun[]): void {
+    for (const run of runs.toReversed()) {
+      if (run.settled) continue;
+      run.alone = true;
+      this.#queue.addFirst(run);
     }
-    if (this.#workers.brokenBy !== undefined) return run.reject(notReady(this.#workers.brokenBy));
-    this.#queue.addFirst(run);
     this.pump();
+  }
+
+  /** A run may kill one worker, be it by bad luck; the second death, when it ran alone, is taken for its fault. */
+  #retry(runs: readonly PendingRun[]): void {
+    const again = runs.filter((run) => !run.settled);
+    for (const run of again) run.deaths++;
+    const guilty = again.find((run) => run.deaths > 1);
+    if (guilty) {
+      return guilty.reject(new AtPatchError("ATPATCH_INTERNAL", "the worker died under this run, twice"));
+    }
+    const { brokenBy } = this.#workers;
+    if (brokenBy !== undefined) return again.forEach((run) => run.reject(notReady(brokenBy)));
+    this.#separate(again);
   }
 
   #message({ inputs, modes, batch, force, detector, outputs, report = [] }: RunRequest): RunMessage {
@@ -147,6 +200,10 @@ export class Scheduler {
       recheck: this.#options.recheck,
     };
   }
+}
+
+function batchesOf(runs: readonly PendingRun[]): number[] {
+  return runs.map(({ request }) => request.batch);
 }
 
 function notReady(reason: string): AtPatchError {

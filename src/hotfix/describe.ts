@@ -1,4 +1,5 @@
 /** What callers outside the graph world learn about a patched model. */
+import { independentSamples } from "../attention/independent-samples.ts";
 import type { AttentionSite } from "../attention/site.ts";
 import { requiredInputs, tensorInfo } from "../onnx/tensor-info.ts";
 import type { ModelProto } from "../onnx/model.ts";
@@ -21,6 +22,7 @@ export function describeModel(
     inputs: graph ? requiredInputs(graph) : [],
     outputs: graph ? graph.output.map(tensorInfo) : [],
     sites: sites.map(describeSite),
+    independent: independentSamples(model, sites),
     axes: new Set(sites.map((site) => site.axis)).size,
     fingerprint,
   };

@@ -24,6 +24,8 @@ export interface PatchDescription {
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
   readonly sites: readonly SiteDescription[];
+  /** Whether no sample of a batch has a part in the outputs of another, so that requests may share a run. */
+  readonly independent: boolean;
   /** Number of key axes; `force`, `flags` and `scores` exist once per axis. */
   readonly axes: number;
   /** "sha256-…" over the graph with its sites and a sample of every weight: a bundle names the model it fits by this. */

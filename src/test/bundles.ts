@@ -25,6 +25,7 @@ export function exampleDescription(name = "model", sites = 3, heads = 2): PatchD
       node: `/layer${index}/Softmax`,
       mask: "none",
     })),
+    independent: true,
     axes: 1,
     fingerprint: `sha256-${sha256(name)}`,
   };

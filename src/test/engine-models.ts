@@ -145,6 +145,7 @@ function toyModel({ nodes, inputs = [], outputs, constants = [], describe }: Toy
       inputs: [{ name: "x", datatype: "FP32", shape: [null, null] }, ...(describe.inputs ?? [])],
       outputs: describe.outputs,
       sites,
+      independent: true,
       axes: 1,
       fingerprint: "sha256-toy",
     },
