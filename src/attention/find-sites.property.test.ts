@@ -8,7 +8,7 @@ import { findSites } from "./find-sites.ts";
 
 const choices: fc.Arbitrary<AttentionChoices> = fc
   .record({
-    opset: fc.constantFrom(9, 10, 11, 13, 17, 18),
+    opset: fc.constantFrom(7, 8, 9, 10, 11, 13, 17, 18),
     layout: fc.constantFrom("B,H", "B*H", "H*B", "columns", "keras", "flat rows"),
     scale: fc.constantFrom("none", "mul", "div", "both sides"),
     mask: fc.constantFrom("none", "add", "where", "causal"),
@@ -19,6 +19,11 @@ const choices: fc.Arbitrary<AttentionChoices> = fc
   } as const)
   // Einsum exists since opset 12; before 13 a softmax over columns is none per row.
   .filter(({ opset, layout }) => opset >= 13 || (layout !== "keras" && layout !== "columns"))
+  // Where and IsNaN came with opset 9, Expand with 8.
+  .filter(({ opset, mask, after, source }) => {
+    const late = mask === "where" || after.includes("guard");
+    return (opset >= 9 || !late) && (opset >= 8 || source !== "learned");
+  })
   // Slice takes its bounds as inputs since opset 10, which also brought QuantizeLinear.
   .filter(({ opset, layout, after }) => opset >= 10 || (layout !== "H*B" && !after.includes("quantise")));
 

@@ -57,11 +57,11 @@ export async function inspect(path: string): Promise<Inspection> {
   let opened: OpenedModel | null = null;
   try {
     opened = await openModel(path);
-    const { model, scan, description, external } = scanModel(opened.file);
+    const { scan, description, external } = scanModel(opened.file);
     await checkExternalData(opened.directory, external);
     const task = inferTaskKind(opened.folder, description);
     const found = { ...described(opened, description, task), not_patched: scan.nearMisses };
-    if (scan.sites.length > 0) checkPatchable(model, scan.sites);
+    if (scan.sites.length > 0) checkPatchable(scan.sites);
     return scan.sites.length > 0
       ? { ...found, verdict: "supported", reason: null }
       : { ...found, verdict: "refused", reason: refusal(scan.nearMisses) };

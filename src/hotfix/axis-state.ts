@@ -30,10 +30,10 @@ export function emitInitialState(
   const rows = e.dim(map, 0);
   const rowMode = windows ? emitRepeatedMode(e, mode, samples, rows) : mode;
 
-  const observed = e.unsqueeze(e.op("Greater", [mode, e.int32(0)]), [1]);
+  const observed = e.unsqueeze(e.greater(mode, e.int32(0)), [1]);
   const forced = e.cast(e.op("And", [force, observed]), DataType.INT32);
   const perSample = windows ? e.op("Mul", [keys, e.op("Div", [rows, samples])]) : keys;
-  const expanded = e.op("Expand", [forced, e.concat([samples, perSample], 0)]);
+  const expanded = e.expand(forced, e.concat([samples, perSample], 0));
   const perRow = windows ? e.op("Reshape", [expanded, e.concat([rows, keys], 0)]) : expanded;
   const flags = e.op("Mul", [perRow, e.int32(site + 1)]);
   const scores = e.op("Mul", [e.toFloat(perRow), e.float(0)]);
@@ -55,6 +55,6 @@ export function emitReported(e: Emitter, state: AxisState, mode: string, outputs
 /** [B] → [B·nW], every sample's mode nW times. */
 function emitRepeatedMode(e: Emitter, mode: string, samples: string, rows: string): string {
   const windows = e.op("Div", [rows, samples]);
-  const spread = e.op("Expand", [e.unsqueeze(mode, [1]), e.concat([samples, windows], 0)]);
+  const spread = e.expand(e.unsqueeze(mode, [1]), e.concat([samples, windows], 0));
   return e.reshape(spread, [-1]);
 }

@@ -23,7 +23,7 @@ export interface DetectorDefaults {
 export function emitModePerSample(e: Emitter, model: ModelProto): string {
   const first = model.graph && requiredInputs(model.graph)[0];
   if (!first) throw new AtPatchError("ATPATCH_MODEL_REFUSED", "the model has no input, so it has no batch");
-  return e.op("Expand", [hotfixNames.mode, e.dim(first.name, 0)]);
+  return e.expand(hotfixNames.mode, e.dim(first.name, 0));
 }
 
 /** Adds the default values. */

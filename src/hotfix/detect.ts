@@ -134,7 +134,8 @@ function emitFlags(
   carried: Carried,
   found: Findings,
 ): Carried {
-  const observed = e.unsqueeze(e.op("Greater", [inputs.mode, e.int32(0)]), [1]); // [B,1]
+  const choose = (condition: string, x: string, y: string): string => e.where(condition, x, y, [0, 1], 2);
+  const observed = e.unsqueeze(e.greater(inputs.mode, e.int32(0)), [1]); // [B,1]
   const gate = e.op("And", [observed, e.any(found.opening, [1])]);
   const known = e.cast(carried.flags, DataType.BOOL);
   const wanted = e.and(
@@ -147,14 +148,14 @@ function emitFlags(
     e.squeeze(found.visibleCount, [2]),
     emitSetting(e, detector, "maxFlaggedShare"),
   ]);
-  const most = e.op("Max", [e.op("Floor", [share]), e.float(1)]);
+  const most = e.larger(e.op("Floor", [share]), e.float(1));
   const room = e.op("Sub", [most, e.reduce("ReduceSum", e.toFloat(known), [1])]); // [B,1]
-  const ranks = e.ranks(e.op("Where", [wanted, found.logits, e.float(notACandidate)]));
-  const fresh = e.op("And", [wanted, e.op("Less", [ranks, e.cast(room, DataType.INT64)])]);
+  const ranks = e.ranks(choose(wanted, found.logits, e.reshape(e.float(notACandidate), [1, 1])));
+  const fresh = e.op("And", [wanted, e.less(ranks, e.cast(room, DataType.INT64))]);
 
-  const number = e.cast(e.op("Add", [inputs.site, e.int(1)]), DataType.INT32);
-  const flags = e.op("Where", [fresh, number, carried.flags]);
-  const scores = e.op("Where", [fresh, found.logits, carried.scores]);
+  const number = e.cast(e.reshape(e.op("Add", [inputs.site, e.int(1)]), [1, 1]), DataType.INT32);
+  const flags = choose(fresh, number, carried.flags);
+  const scores = choose(fresh, found.logits, carried.scores);
   return { flags, scores, repair: emitRepair(e, flags, inputs.mode) };
 }
 
@@ -165,5 +166,5 @@ export function emitEnforced(e: Emitter, flags: string, mode: string): string {
 
 /** Whether some sample in enforce mode has a flagged column. */
 export function emitRepair(e: Emitter, flags: string, mode: string): string {
-  return e.op("Greater", [e.reduce("ReduceMax", emitEnforced(e, flags, mode), null), e.int32(0)]);
+  return e.greater(e.reduce("ReduceMax", emitEnforced(e, flags, mode), null), e.int32(0));
 }

@@ -37,17 +37,17 @@ export interface Features {
  */
 export function emitFeatures(e: Emitter, map: string, value: string, queries: QueryPositions): Features {
   const headMean = e.reduce("ReduceMean", map, [1], false); // [B,Tq,Tk]
-  const seen = e.toFloat(e.op("Greater", [headMean, e.float(0)])); // [B,Tq,Tk]
+  const seen = e.toFloat(e.greater(headMean, e.float(0))); // [B,Tq,Tk]
   const visible = e.reduce("ReduceMax", seen, [1]); // [B,1,Tk]
   const visibleColumn = e.transpose(visible, [0, 2, 1]); // [B,Tk,1]
-  const visibleCount = e.op("Max", [e.reduce("ReduceSum", visible, [2]), e.float(1)]);
+  const visibleCount = e.larger(e.reduce("ReduceSum", visible, [2]), e.float(1));
   const seesSomething = e.reduce("ReduceMax", seen, [2]); // [B,Tq,1]
   const counts = emitCounts(e, queries, seesSomething, visibleColumn);
-  const queryCount = e.op("Max", [e.reduce("ReduceSum", counts, [1]), e.float(1)]);
+  const queryCount = e.larger(e.reduce("ReduceSum", counts, [1]), e.float(1));
   // Equal weights over the queries that count; they sum to 1.
   const weights = e.transpose(e.op("Div", [counts, queryCount]), [0, 2, 1]); // [B,1,Tq]
 
-  const keysSeen = e.op("Max", [e.reduce("ReduceSum", seen, [2]), e.float(1)]); // [B,Tq,1]
+  const keysSeen = e.larger(e.reduce("ReduceSum", seen, [2]), e.float(1)); // [B,Tq,1]
   const uniform = e.op("MatMul", [weights, e.op("Reciprocal", [keysSeen])]); // [B,1,1]
 
   const headMass = e.op("MatMul", [e.unsqueeze(weights, [1]), map]); // [B,H,1,Tk]
@@ -118,14 +118,14 @@ function emitZScore(e: Emitter, mass: string, visible: string, count: string): s
   const mean = e.op("Div", [e.reduce("ReduceSum", mass, [2]), count]);
   const deviation = e.op("Mul", [e.op("Sub", [mass, mean]), visible]);
   const variance = e.op("Div", [e.reduce("ReduceSumSquare", deviation, [2]), count]);
-  const floor = e.op("Mul", [e.op("Max", [mean, e.float(epsilon)]), e.float(zScoreFloor)]);
+  const floor = e.op("Mul", [e.larger(mean, e.float(epsilon)), e.float(zScoreFloor)]);
   return e.op("Div", [deviation, e.op("Add", [e.op("Sqrt", [variance]), floor])]);
 }
 
 /** One-hot rows first / last / other visible: float32 [B,3,Tk]. */
 function emitPlaces(e: Emitter, visible: string): string {
   const beyond = e.concat([e.runningSum(visible, false), e.runningSum(visible, true)], 1);
-  const outermost = e.toFloat(e.op("Less", [beyond, e.float(0.5)]));
+  const outermost = e.toFloat(e.less(beyond, e.float(0.5)));
   const ends = e.op("Mul", [outermost, visible]);
   return e.concat([ends, e.op("Sub", [visible, e.reduce("ReduceMax", ends, [1])])], 1);
 }

@@ -2,13 +2,12 @@
 import type { AttentionSite } from "../attention/site.ts";
 import { detectorTensorNames } from "../shared/detector-tensors.ts";
 import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
-import { int64Tensor } from "../onnx/model.ts";
 import type { AxisState } from "./axis-state.ts";
 import { list, type Carried } from "./detect.ts";
 import type { Emitter } from "../onnx/emitter.ts";
 import type { PatchContext } from "./patch-graph.ts";
 import { toCanonical, type Canonical } from "./layout.ts";
-import { hotfixDomain, patchOperator, queryPositions } from "./op.ts";
+import { hotfixDomain, patchOperator, queryPositions, siteAttribute } from "./op.ts";
 
 /** The site's tensors in canonical layout. */
 export interface CanonicalSite {
@@ -55,7 +54,7 @@ export function insertPatch(
     patchOperator[queryPositions(site)],
     [canonical.map.name, value, state.mode, ...list(state.carried), examine, ...detector],
     [map, patchedValue, ...list(carried), hotfixNames.reported(site.index)],
-    { site: int64Tensor("", [], [site.index]) },
+    siteAttribute(e.opset, site.index),
     hotfixDomain,
   );
   const tap = (kind: TapKind): string => hotfixNames.tap(kind, site.index);

@@ -8,7 +8,7 @@ import { detectorShapes, detectorTensorNames } from "../shared/detector-tensors.
 import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
 import { addDefaults, emitModePerSample, type DetectorDefaults } from "./defaults.ts";
 import { emitReported } from "./axis-state.ts";
-import { Emitter, minimumOpset } from "../onnx/emitter.ts";
+import { Emitter } from "../onnx/emitter.ts";
 import { FreshNames } from "../onnx/fresh-names.ts";
 import { patchGraph, siteOutputs } from "./patch-graph.ts";
 import { attentionPatchFunction, hotfixDomain, queryPositions } from "./op.ts";
@@ -18,16 +18,9 @@ const functionIrVersion = 8n;
 
 /**
  * Whether the hot-fix can be written into a model with these sites.
- * @throws AtPatchError ATPATCH_MODEL_REFUSED for an opset older than the hot-fix's operators, or a site inside a loop
+ * @throws AtPatchError ATPATCH_MODEL_REFUSED for a site inside a loop
  */
-export function checkPatchable(model: ModelProto, sites: readonly AttentionSite[]): void {
-  const opset = opsetOf(model);
-  if (opset < minimumOpset) {
-    throw new AtPatchError(
-      "ATPATCH_MODEL_REFUSED",
-      `the model uses opset ${opset}; the hot-fix needs ${minimumOpset} or newer: export the model again with a newer opset`,
-    );
-  }
+export function checkPatchable(sites: readonly AttentionSite[]): void {
   const body = sites.find(({ where }) => where.endsWith("-body"));
   if (body) {
     throw new AtPatchError(
@@ -52,15 +45,15 @@ export function instrumentGraph(
   const graph = model.graph;
   const opset = opsetOf(model);
   if (!graph) throw new AtPatchError("ATPATCH_BAD_MODEL", "the model has no graph");
-  checkPatchable(model, sites);
+  checkPatchable(sites);
   const names = new FreshNames(model);
   const e = new Emitter(opset, names, "atpatch");
   const mode = defaults ? emitModePerSample(e, model) : hotfixNames.mode;
-  const observed = e.any(e.op("Greater", [mode, e.int32(0)]));
-  const slot = e.op("Where", [observed, hotfixNames.detector("slot"), e.int(-1)]);
+  const observed = e.any(e.greater(mode, e.int32(0)));
+  const slot = e.where(observed, hotfixNames.detector("slot"), e.int([-1]), [], 1);
 
   // A file for other servers reports nothing: they would not know what to ask for.
-  const detecting = e.op("Greater", [slot, e.int(-1)]);
+  const detecting = e.greater(slot, e.int(-1));
   const examine = defaults ? detecting : e.op("Or", [detecting, hotfixNames.report]);
 
   const states = patchGraph(e, graph, { sites, taps, mode, slot, examine }, new Map());

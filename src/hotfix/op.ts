@@ -6,14 +6,22 @@
  *          detector tensors stacked over sites.
  * Outputs: the patched map and value, the carried state after this site, and the features [φ; v] float32 [B,Tk,11+Hv·d],
  *          empty where the site is not examined.
- * Attribute `site` (int64 tensor, scalar): index of the site.
+ * Attribute `site` (int64 tensor, scalar; float before opset 9): index of the site.
  *
  * Gates keep the common case cheap: features are computed only at sites that the detector names or that are to report
  * them, and everything that touches the map runs only when some sample in the batch is to be repaired.
  */
 import { create } from "@bufbuild/protobuf";
 import { FunctionProtoSchema, OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
-import { AttributeType, node, type FunctionProto } from "../onnx/model.ts";
+import {
+  AttributeType,
+  DataType,
+  floatTensor,
+  int64Tensor,
+  node,
+  type FunctionProto,
+  type TensorProto,
+} from "../onnx/model.ts";
 import type { AttentionSite } from "../attention/site.ts";
 import { detectorTensorNames } from "../shared/detector-tensors.ts";
 import { emitDetection, identity, list, type Carried, type DetectorNames } from "./detect.ts";
@@ -44,14 +52,7 @@ export function attentionPatchFunction(queries: QueryPositions, opset: number): 
   const before: Carried = { flags: "flags", scores: "scores", repair: "repair" };
   const after: Carried = { flags: "flags_out", scores: "scores_out", repair: "repair_out" };
 
-  const site = e.fresh("site");
-  const siteNode = node("Constant", [], [site], { value: 0 }, { name: `${site}/node` });
-  const reference = siteNode.attribute[0];
-  if (reference) {
-    reference.type = AttributeType.TENSOR;
-    reference.refAttrName = "site";
-  }
-  e.nodes.push(siteNode);
+  const site = emitSite(e);
 
   const examining = e.branch();
   const features = emitFeatures(examining, "map", "value", queries);
@@ -65,7 +66,7 @@ export function attentionPatchFunction(queries: QueryPositions, opset: number): 
   const detected = emitDetection(detecting, { features, mode: "mode", site, slot }, detector, before);
   const reporting = examining.branch();
   examining.conditional(
-    examining.op("Greater", [slot, examining.int(-1)]),
+    examining.greater(slot, examining.int(-1)),
     { emitter: detecting, outputs: list(detected) },
     { emitter: reporting, outputs: list(identity(reporting, before)) },
     list(found),
@@ -100,6 +101,24 @@ export function attentionPatchFunction(queries: QueryPositions, opset: number): 
     description:
       "Scores the key columns of an attention map, replaces flagged columns by benign attention and rescales the others.",
   });
+}
+
+/** The attribute of an operator that names its site. Constants, which it becomes, are floats before opset 9. */
+export function siteAttribute(opset: number, site: number): { readonly site: TensorProto } {
+  return { site: (opset < 9 ? floatTensor : int64Tensor)("", [], [site]) };
+}
+
+/** The attribute as an int64 scalar. */
+function emitSite(e: Emitter): string {
+  const given = e.fresh("site");
+  const constant = node("Constant", [], [given], { value: 0 }, { name: `${given}/node` });
+  const reference = constant.attribute[0];
+  if (reference) {
+    reference.type = AttributeType.TENSOR;
+    reference.refAttrName = "site";
+  }
+  e.nodes.push(constant);
+  return e.opset < 9 ? e.cast(given, DataType.INT64) : given;
 }
 
 function modelFunction(

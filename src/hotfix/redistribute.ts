@@ -19,10 +19,10 @@ export function emitRedistribution(
   inputs: { map: string; value: string; mode: string; site: string; flags: string },
   detector: DetectorNames,
 ): { map: string; value: string } {
-  const isFlagged = e.op("Greater", [emitEnforced(e, inputs.flags, inputs.mode), e.int32(0)]); // [B,Tk]
+  const isFlagged = e.greater(emitEnforced(e, inputs.flags, inputs.mode), e.int32(0)); // [B,Tk]
   const flagged = e.toFloat(e.unsqueeze(isFlagged, [1, 2])); // [B,1,1,Tk]
   const anyHead = e.reduce("ReduceMax", inputs.map, [1]);
-  const visible = e.toFloat(e.op("Greater", [anyHead, e.float(0)])); // [B,1,Tq,Tk]
+  const visible = e.toFloat(e.greater(anyHead, e.float(0))); // [B,1,Tq,Tk]
   const damped = e.op("Mul", [visible, flagged]);
   const keep = e.op("Sub", [visible, damped]);
   const keepCount = e.reduce("ReduceSum", keep, [3]); // [B,1,Tq,1]
@@ -39,7 +39,7 @@ export function emitRedistribution(
   ]);
   const sampleFlagged = e.reduce("ReduceMax", flagged, [3]); // [B,1,1,1]
   const applies = e.cast(e.op("Mul", [keepCount, sampleFlagged]), DataType.BOOL);
-  const map = e.op("Where", [applies, repaired, inputs.map]);
+  const map = e.where(applies, repaired, inputs.map, [0, 2], 4);
   return { map, value: emitBenignValue(e, inputs, detector, isFlagged) };
 }
 
@@ -58,8 +58,8 @@ function emitBenignAttention(
   const raw = e.op("Mul", [reference, e.op("Div", [damped, divisor])]);
   const rawMass = e.reduce("ReduceSum", raw, [3]);
   const limit = emitSetting(e, detector, "maxBenignMass");
-  const shrink = e.op("Div", [limit, e.op("Max", [rawMass, limit])]); // 1 while the mass is within the limit
-  return { raw, shrink, mass: e.op("Min", [rawMass, limit]) };
+  const shrink = e.op("Div", [limit, e.larger(rawMass, limit)]); // 1 while the mass is within the limit
+  return { raw, shrink, mass: e.smaller(rawMass, limit) };
 }
 
 /** V with the benign value at flagged columns of samples to be repaired: float32 [B,Hv,Tk,d]. */
@@ -72,7 +72,7 @@ function emitBenignValue(
   const replace = e.cast(emitSetting(e, detector, "replaceValue"), DataType.BOOL);
   const columns = e.unsqueeze(e.op("And", [isFlagged, replace]), [1, 3]); // [B,1,Tk,1]
   const benign = emitReference(e, detector.reference_value, inputs.site, inputs.value);
-  return e.op("Where", [columns, benign, inputs.value]);
+  return e.where(columns, e.unsqueeze(benign, [0]), inputs.value, [0, 2], 4);
 }
 
 /** The site's row of a stacked reference, cut to the three trailing dimensions of `like` (length 1 broadcasts). */

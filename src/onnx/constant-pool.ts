@@ -1,31 +1,43 @@
 /** Constants of an emitter and its branches: they stand in the outermost graph, which every branch can read. */
-import { node, type NodeProto, type TensorProto } from "./model.ts";
+import { DataType, floatTensor, int32Tensor, int64Tensor, node, type NodeProto } from "./model.ts";
 
-/** Makes a tensor of one element type. */
-export type MakeTensor = (name: string, dims: readonly number[], values: readonly number[]) => TensorProto;
+const makers = {
+  [DataType.FLOAT]: floatTensor,
+  [DataType.INT64]: int64Tensor,
+  [DataType.INT32]: int32Tensor,
+} as const;
+
+/** Element types of constants. */
+export type ConstantType = keyof typeof makers;
 
 /** One node for each value. */
 export class ConstantPool {
   readonly #names = new Map<string, string>();
   readonly #nodes: NodeProto[];
+  readonly #opset: number;
 
   /** @param nodes receives the constants */
-  constructor(nodes: NodeProto[]) {
+  constructor(nodes: NodeProto[], opset: number) {
     this.#nodes = nodes;
+    this.#opset = opset;
   }
 
   /**
    * Name of a constant; scalar when one number is given.
-   * @param kind tells the makers apart
    * @param fresh names a constant that is new
    */
-  take(kind: string, value: number | readonly number[], make: MakeTensor, fresh: () => string): string {
+  take(type: ConstantType, value: number | readonly number[], fresh: () => string): string {
     const [dims, values] = typeof value === "number" ? [[], [value]] : [[value.length], value];
-    const key = [kind, dims, ...values.map((x) => (Object.is(x, -0) ? "-0" : x))].join(" ");
+    const key = [type, dims, ...values.map((x) => (Object.is(x, -0) ? "-0" : x))].join(" ");
     const known = this.#names.get(key);
     if (known !== undefined) return known;
     const output = fresh();
-    this.#nodes.push(node("Constant", [], [output], { value: make("", dims, values) }, { name: output }));
+    // Constants are floats before opset 9.
+    const given = this.#opset < 9 ? DataType.FLOAT : type;
+    const constant = given === type ? output : fresh();
+    const tensor = makers[given]("", dims, values);
+    this.#nodes.push(node("Constant", [], [constant], { value: tensor }, { name: constant }));
+    if (given !== type) this.#nodes.push(node("Cast", [constant], [output], { to: type }, { name: output }));
     this.#names.set(key, output);
     return output;
   }

@@ -7,7 +7,7 @@ import { FreshNames } from "./fresh-names.ts";
 import { GraphProtoSchema, ModelProtoSchema, OperatorSetIdProtoSchema } from "./generated/onnx_pb.ts";
 import { DataType, valueInfo } from "./model.ts";
 
-const opsets = [minimumOpset, 10, 11, 12, 13, 15, 18];
+const opsets = [minimumOpset, 8, 9, 10, 11, 12, 13, 15, 18];
 
 /** What `write` computes from a float input `x` and an int64 vector `n`, at one opset. */
 async function run(

@@ -2,97 +2,28 @@
  * Writes ONNX nodes one call at a time. The forms that differ between opsets are hidden here; the runtime resolves a
  * function body at the opset of the model, whatever the function itself imports.
  */
-import { create } from "@bufbuild/protobuf";
-import { ConstantPool, type MakeTensor } from "./constant-pool.ts";
-import type { FreshNames } from "./fresh-names.ts";
-import { GraphProtoSchema, ValueInfoProtoSchema } from "./generated/onnx_pb.ts";
 import {
-  atLeastByNaN,
-  positionsByNonZero,
+  atLeastByOrder,
+  expandByTile,
+  largerByRelu,
+  positionsByRecurrence,
   ranksByPairs,
   runningSumByProduct,
   sliceByIndices,
+  smallerByRelu,
   takeByIndices,
+  whereByRows,
 } from "./early-forms.ts";
-import {
-  DataType,
-  float,
-  floatTensor,
-  int32Tensor,
-  int64Tensor,
-  node,
-  type AttributeValue,
-  type GraphProto,
-  type NodeProto,
-} from "./model.ts";
+import { DataType, float } from "./model.ts";
+import { NodeWriter } from "./node-writer.ts";
 
-/** Smallest ai.onnx opset whose operators the emitter writes: Where, NonZero and comparisons of integers came with it. */
-export const minimumOpset = 9;
+/** Smallest ai.onnx opset whose operators the emitter writes: elementwise operators broadcast since then. */
+export const minimumOpset = 7;
 
-type Attributes = Readonly<Record<string, AttributeValue>>;
-type Reduction = "ReduceSum" | "ReduceSumSquare" | "ReduceMean" | "ReduceMax" | "ReduceMin";
+type Reduction = "ReduceSum" | "ReduceSumSquare" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceProd";
 
-/** Collects nodes under unique names that start with `prefix`. */
-export class Emitter {
-  readonly opset: number;
-  readonly nodes: NodeProto[] = [];
-  readonly #names: FreshNames;
-  readonly #prefix: string;
-  readonly #constants: ConstantPool;
-
-  /**
-   * @param prefix starts the name of every new node and tensor
-   * @param outer constants of the emitter around this one; see {@link branch}
-   */
-  constructor(opset: number, names: FreshNames, prefix: string, outer?: ConstantPool) {
-    this.opset = opset;
-    this.#names = names;
-    this.#prefix = prefix;
-    this.#constants = outer ?? new ConstantPool(this.nodes);
-  }
-
-  /** A tensor name nobody else uses. */
-  fresh(hint: string): string {
-    return this.#names.take(`${this.#prefix}/${hint}`);
-  }
-
-  /** Adds a node with one output and returns the output's name. `output` fixes that name. */
-  op(opType: string, inputs: readonly string[], attributes: Attributes = {}, output?: string): string {
-    const name = this.fresh(opType);
-    this.nodes.push(node(opType, inputs, [output ?? name], attributes, { name }));
-    return output ?? name;
-  }
-
-  /** Adds a node with several outputs. */
-  ops(
-    opType: string,
-    inputs: readonly string[],
-    outputs: readonly string[],
-    attributes: Attributes = {},
-    domain = "",
-  ): void {
-    this.nodes.push(node(opType, inputs, outputs, attributes, { name: this.fresh(opType), domain }));
-  }
-
-  /** A float constant; scalar when one number is given. */
-  float(value: number | readonly number[]): string {
-    return this.#constant("float", value, floatTensor);
-  }
-
-  /** An int64 constant; scalar when one number is given. */
-  int(value: number | readonly number[]): string {
-    return this.#constant("int", value, int64Tensor);
-  }
-
-  /** An int32 constant; scalar when one number is given. */
-  int32(value: number | readonly number[]): string {
-    return this.#constant("int32", value, int32Tensor);
-  }
-
-  #constant(kind: string, value: number | readonly number[], make: MakeTensor): string {
-    return this.#constants.take(kind, value, make, () => this.fresh("Constant"));
-  }
-
+/** Writes operators at the opset of a model. */
+export class Emitter extends NodeWriter {
   cast(x: string, to: DataType): string {
     return this.op("Cast", [x], { to });
   }
@@ -101,12 +32,52 @@ export class Emitter {
     return this.cast(x, DataType.FLOAT);
   }
 
-  /** x ≥ y; false where either is no number. Below opset 11 for floats only. */
+  /** x > y. */
+  greater(x: string, y: string): string {
+    return this.op("Greater", this.#comparable(x, y));
+  }
+
+  /** x < y. */
+  less(x: string, y: string): string {
+    return this.op("Less", this.#comparable(x, y));
+  }
+
+  /** x ≥ y; false where either is no number. Below opset 11 integers are compared as floats. */
   atLeast(x: string, y: string): string {
     if (this.opset >= 12) return this.op("GreaterOrEqual", [x, y]);
     // Equal takes no floats before opset 11.
-    if (this.opset < 11) return atLeastByNaN(this, x, y);
+    if (this.opset < 11) return atLeastByOrder(this, this.toFloat(x), this.toFloat(y));
     return this.op("Or", [this.op("Greater", [x, y]), this.op("Equal", [x, y])]);
+  }
+
+  /** Greater and Less take floats alone before opset 9. */
+  #comparable(x: string, y: string): string[] {
+    return this.opset < 9 ? [this.toFloat(x), this.toFloat(y)] : [x, y];
+  }
+
+  /** The larger of two floats, broadcast. */
+  larger(x: string, y: string): string {
+    return this.opset < 8 ? largerByRelu(this, x, y) : this.op("Max", [x, y]);
+  }
+
+  /** The smaller of two floats, broadcast. */
+  smaller(x: string, y: string): string {
+    return this.opset < 8 ? smallerByRelu(this, x, y) : this.op("Min", [x, y]);
+  }
+
+  /**
+   * x where the condition holds, else y; no bit of either changes. x and y have `rank` axes of equal length or 1.
+   * @param along the axes over which the condition varies; it has their lengths there and 1 elsewhere
+   */
+  where(condition: string, x: string, y: string, along: readonly number[], rank: number): string {
+    return this.opset < 9
+      ? whereByRows(this, condition, x, y, along, rank)
+      : this.op("Where", [condition, x, y]);
+  }
+
+  /** x repeated along its axes of length 1. @param shape int64 vector, as many as x has axes */
+  expand(x: string, shape: string): string {
+    return this.opset < 8 ? expandByTile(this, x, shape) : this.op("Expand", [x, shape]);
   }
 
   and(...tests: readonly string[]): string {
@@ -167,7 +138,7 @@ export class Emitter {
     return this.op("Slice", [x, from, to, this.int([axis])]);
   }
 
-  /** x cut to the first `ends` entries of `axes`; longer ends are clamped. */
+  /** x cut to the first `ends` entries of `axes`; longer ends are clamped, negative numbers count from the end. */
   take(x: string, ends: string | readonly number[], axes: readonly number[]): string {
     if (this.opset < 10) return takeByIndices(this, x, ends, axes);
     const limits = typeof ends === "string" ? ends : this.int(ends);
@@ -189,7 +160,7 @@ export class Emitter {
 
   /** 0, 1, …, n-1 as int64 [n]. @param length int64 vector of one item */
   positions(length: string): string {
-    if (this.opset < 11) return positionsByNonZero(this, length);
+    if (this.opset < 11) return positionsByRecurrence(this, length);
     return this.op("Range", [this.int(0), this.squeeze(length, [0]), this.int(1)]);
   }
 
@@ -220,28 +191,6 @@ export class Emitter {
 
   /** An emitter for a subgraph: same names, and constants in the outermost graph. */
   branch(): Emitter {
-    return new Emitter(this.opset, this.#names, this.#prefix, this.#constants);
+    return new Emitter(this.opset, this.names, this.prefix, this);
   }
-
-  /** Adds an `If` whose branches were written by {@link branch} emitters; both list outputs in the same order. */
-  conditional(
-    condition: string,
-    then: { emitter: Emitter; outputs: readonly string[] },
-    otherwise: { emitter: Emitter; outputs: readonly string[] },
-    outputs: readonly string[],
-  ): void {
-    this.ops("If", [condition], outputs, {
-      then_branch: subgraph(this.fresh("then"), then.emitter, then.outputs),
-      else_branch: subgraph(this.fresh("else"), otherwise.emitter, otherwise.outputs),
-    });
-  }
-}
-
-function subgraph(name: string, emitter: Emitter, outputs: readonly string[]): GraphProto {
-  return create(GraphProtoSchema, {
-    name,
-    node: emitter.nodes,
-    // The runtime infers the types of subgraph outputs; stating none keeps the branch generic.
-    output: outputs.map((output) => create(ValueInfoProtoSchema, { name: output })),
-  });
 }

@@ -23,9 +23,17 @@ import {
 export { AttributeType, DataType };
 export type { AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto };
 
-/** Values an attribute maker accepts; a `number[]` is ints unless wrapped by {@link floats}. */
+/** Values an attribute maker accepts; a `number[]` is ints unless wrapped by {@link floats}, a `string[]` strings. */
 export type AttributeValue =
-  number | bigint | string | readonly number[] | GraphProto | TensorProto | Float | Floats;
+  | number
+  | bigint
+  | string
+  | readonly number[]
+  | readonly string[]
+  | GraphProto
+  | TensorProto
+  | Float
+  | Floats;
 
 /** Marks a number as a float attribute (a plain number is an int attribute). */
 export interface Float {
@@ -50,6 +58,10 @@ export function attribute(name: string, value: AttributeValue): AttributeProto {
   if (typeof value === "string") {
     return create(AttributeProtoSchema, { ...base, type: AttributeType.STRING, s: utf8.encode(value) });
   }
+  if (isStrings(value)) {
+    const strings = value.map((each) => utf8.encode(each));
+    return create(AttributeProtoSchema, { ...base, type: AttributeType.STRINGS, strings });
+  }
   if (Array.isArray(value)) {
     return create(AttributeProtoSchema, {
       ...base,
@@ -66,6 +78,10 @@ export function attribute(name: string, value: AttributeValue): AttributeProto {
     return create(AttributeProtoSchema, { ...base, type: AttributeType.GRAPH, g: value });
   }
   return create(AttributeProtoSchema, { ...base, type: AttributeType.TENSOR, t: value as TensorProto });
+}
+
+function isStrings(value: AttributeValue): value is readonly string[] {
+  return Array.isArray(value) && typeof value[0] === "string";
 }
 
 /** Makes a node. `inputs` may hold '' for an absent optional input. */

@@ -6,7 +6,7 @@ export const heads = 2;
 export const width = 8;
 
 export interface AttentionChoices {
-  readonly opset: 9 | 10 | 11 | 13 | 17 | 18;
+  readonly opset: 7 | 8 | 9 | 10 | 11 | 13 | 17 | 18;
   readonly layout: "B,H" | "B*H" | "H*B" | "columns" | "keras" | "flat rows";
   readonly scale: "none" | "mul" | "div" | "both sides";
   readonly mask: "none" | "add" | "where" | "causal";

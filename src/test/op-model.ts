@@ -2,10 +2,10 @@
 import { create } from "@bufbuild/protobuf";
 import { GraphProtoSchema, ModelProtoSchema, OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
 import { encodeModel } from "../onnx/codec.ts";
-import { DataType, int64Tensor, node, valueInfo } from "../onnx/model.ts";
+import { DataType, node, valueInfo } from "../onnx/model.ts";
 import { detectorTensorNames } from "../shared/detector-tensors.ts";
 import type { QueryPositions } from "../hotfix/features.ts";
-import { attentionPatchFunction, hotfixDomain, patchOperator } from "../hotfix/op.ts";
+import { attentionPatchFunction, hotfixDomain, patchOperator, siteAttribute } from "../hotfix/op.ts";
 
 /** Bytes of a model with the operator's inputs and outputs as its own. */
 export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Array {
@@ -34,13 +34,7 @@ export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Arr
         input: inputs.map(info),
         output: outputs.map(info),
         node: [
-          node(
-            patchOperator[kind],
-            inputs,
-            outputs,
-            { site: int64Tensor("", [], [site]) },
-            { domain: hotfixDomain },
-          ),
+          node(patchOperator[kind], inputs, outputs, siteAttribute(opset, site), { domain: hotfixDomain }),
         ],
       }),
     }),

@@ -10,7 +10,7 @@ import type { OpCase, OpCaseShape } from "./op-cases.ts";
 import { opModel } from "./op-model.ts";
 
 /** Opsets at which the operator is written differently. */
-export const opsets = [9, 10, 11, 13, 17, 18, 20];
+export const opsets = [7, 8, 9, 10, 11, 13, 17, 18, 20];
 const sessions = new Map<string, ort.InferenceSession>();
 
 /** Loads a model for every opset and form; for `beforeAll`. */

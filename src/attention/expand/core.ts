@@ -45,7 +45,7 @@ export function emitCore(e: Emitter, core: Core): CoreResult {
     scores = e.op("Mul", [e.op("Tanh", [e.op("Div", [scores, cap])]), cap]);
   }
   for (const bias of core.biases) scores = e.op("Add", [scores, bias]);
-  if (core.allowed !== null) scores = e.op("Where", [core.allowed, scores, e.float(core.hidden ?? lowest)]);
+  if (core.allowed !== null) scores = hide(e, scores, core.allowed, core.hidden ?? lowest);
   let normalised: string;
   let weights: string;
   if (core.sink !== undefined && core.sink !== null) {
@@ -56,6 +56,20 @@ export function emitCore(e: Emitter, core: Core): CoreResult {
   }
   if (core.guard) weights = e.op("Where", [e.op("IsNaN", [weights]), e.float(0), weights]);
   return { scores, normalised, weights, context: e.op("MatMul", [weights, core.values]) };
+}
+
+/** The scores with `hidden` where the test fails. */
+function hide(e: Emitter, scores: string, allowed: string, hidden: number): string {
+  if (e.opset >= 9) return e.op("Where", [allowed, scores, e.float(hidden)]);
+  // What is added swallows the score.
+  return e.op("Add", [scores, penalty(e, allowed, hidden)]);
+}
+
+/** Float: 0 where the test holds, else `hidden`. */
+export function penalty(e: Emitter, allowed: string, hidden: number): string {
+  if (e.opset >= 9) return e.op("Where", [allowed, e.float(0), e.float(hidden)]);
+  // Infinity times zero is no number.
+  return e.op("Mul", [e.toFloat(e.op("Not", [allowed])), e.float(Math.max(hidden, lowest))]);
 }
 
 function scaleOf(e: Emitter, { scale, headWidth, queries }: Core): string {

@@ -4,7 +4,7 @@ import type { FreshNames } from "../../onnx/fresh-names.ts";
 import type { GraphProto, NodeProto } from "../../onnx/model.ts";
 import { subgraphsOf } from "../../onnx/walk.ts";
 import { Scope } from "../scope.ts";
-import { Emitter } from "../../onnx/emitter.ts";
+import { Emitter, minimumOpset } from "../../onnx/emitter.ts";
 import type { Expand } from "./expansion.ts";
 import { expandGroupQueryAttention } from "./group-query-attention.ts";
 import { expandAttention, expandQAttention } from "./ms-attention.ts";
@@ -13,18 +13,34 @@ import { expandOnnxAttention } from "./onnx-attention.ts";
 import { requantise } from "./requantise.ts";
 import { expandBiasSoftmax, expandQLinearSoftmax } from "./softmax-forms.ts";
 
-const expansions: Readonly<Record<string, { readonly form: string; readonly expand: Expand }>> = {
-  Attention: { form: "ai.onnx Attention", expand: expandOnnxAttention },
-  "com.microsoft.Attention": { form: "com.microsoft Attention", expand: expandAttention },
-  "com.microsoft.QAttention": { form: "QAttention", expand: expandQAttention },
-  "com.microsoft.MultiHeadAttention": { form: "MultiHeadAttention", expand: expandMultiHeadAttention },
-  "com.microsoft.GroupQueryAttention": { form: "GroupQueryAttention", expand: expandGroupQueryAttention },
-  "com.microsoft.QLinearSoftmax": { form: "QLinearSoftmax", expand: expandQLinearSoftmax },
-  "com.microsoft.BiasSoftmax": { form: "BiasSoftmax", expand: expandBiasSoftmax },
-};
+/** What writes an operator out: its form in the report, and the opset that brought the operators it is written with. */
+interface Expansion {
+  readonly form: string;
+  readonly expand: Expand;
+  readonly opset: number;
+}
 
-/** The expansions use operators and negative axes that came with this opset. */
-const minimumExpansionOpset = 11;
+const expansions: Readonly<Record<string, Expansion>> = {
+  Attention: { form: "ai.onnx Attention", expand: expandOnnxAttention, opset: 23 },
+  "com.microsoft.Attention": {
+    form: "com.microsoft Attention",
+    expand: expandAttention,
+    opset: minimumOpset,
+  },
+  "com.microsoft.QAttention": { form: "QAttention", expand: expandQAttention, opset: 10 },
+  "com.microsoft.MultiHeadAttention": {
+    form: "MultiHeadAttention",
+    expand: expandMultiHeadAttention,
+    opset: minimumOpset,
+  },
+  "com.microsoft.GroupQueryAttention": {
+    form: "GroupQueryAttention",
+    expand: expandGroupQueryAttention,
+    opset: 11,
+  },
+  "com.microsoft.QLinearSoftmax": { form: "QLinearSoftmax", expand: expandQLinearSoftmax, opset: 10 },
+  "com.microsoft.BiasSoftmax": { form: "BiasSoftmax", expand: expandBiasSoftmax, opset: minimumOpset },
+};
 
 /** Where an operator came from that the scan will meet. */
 export interface Provenance {
@@ -48,7 +64,7 @@ export function expandGraph(
     const expansion = expansions[operatorOf(node)];
     const label = node.name === "" ? (node.output[0] ?? "") : node.name;
     if (!expansion) return [...requantise(scope, node, new Emitter(opset, names, label)), node];
-    if (opset < minimumExpansionOpset) {
+    if (opset < expansion.opset) {
       done.refused.set(node, `opset ${opset} lacks the operators to write it out`);
       return [node];
     }

@@ -5,6 +5,7 @@
  */
 import { DataType } from "../../onnx/model.ts";
 import type { Emitter } from "../../onnx/emitter.ts";
+import { penalty } from "./core.ts";
 
 /**
  * @param mask int32: [B,T] or [B,S,T] with 1 for visible keys; [B] with ends, or [2B] with ends and then starts
@@ -22,19 +23,19 @@ export function keyMaskBias(
   filter: number,
 ): string {
   const visible =
-    rank === 1 ? withinEnds(e, mask, batch, keys) : e.op("Greater", [e.cast(mask, DataType.INT64), e.int(0)]);
+    rank === 1 ? withinEnds(e, mask, batch, keys) : e.greater(e.cast(mask, DataType.INT64), e.int(0));
   const spread = rank === 3 ? e.unsqueeze(visible, [1]) : e.unsqueeze(visible, [1, 2]);
-  return e.op("Where", [spread, e.float(0), e.float(filter)]);
+  return penalty(e, spread, filter);
 }
 
 /** Boolean [B, T]: start ≤ j < end. */
 function withinEnds(e: Emitter, mask: string, batch: string, keys: string): string {
-  const zeros = e.op("Expand", [e.int(0), batch]);
+  const zeros = e.expand(e.int([0]), batch);
   // With [B] the second part is zeros, with [2B] it is the starts.
   const padded = e.concat([e.cast(mask, DataType.INT64), zeros], 0);
   const twice = e.op("Mul", [batch, e.int([2])]);
   const end = e.unsqueeze(e.slice(padded, e.int([0]), batch, 0), [1]);
   const start = e.unsqueeze(e.slice(padded, batch, twice, 0), [1]);
   const j = e.unsqueeze(e.positions(e.dim(keys, 2)), [0]);
-  return e.and(e.op("Greater", [end, j]), e.atLeast(j, start));
+  return e.and(e.greater(end, j), e.atLeast(j, start));
 }

@@ -1,5 +1,6 @@
 /** com.microsoft Attention against the runtime's own kernel, variant by variant. */
 import { describe, expect, it } from "vitest";
+import { minimumOpset } from "../../onnx/emitter.ts";
 import { float } from "../../onnx/model.ts";
 import { B, D, H, N, S, checkExpansion, keyMask } from "../../test/expansion-check.ts";
 import { int32, modelOf, random, run, type Attributes, type Variant } from "../../test/fused-model.ts";
@@ -18,7 +19,7 @@ describe("com.microsoft.Attention", () => {
     attributes: { num_heads: N, ...attributes },
     outputs,
   });
-  it.each<[string, Variant]>([
+  const variants: [string, Variant][] = [
     ["no mask", variant([x, weight, bias])],
     ["2-D mask", variant([x, weight, bias, keyMask(S)])],
     [
@@ -67,7 +68,10 @@ describe("com.microsoft.Attention", () => {
       "other value width",
       variant([x, random([D, 2 * D + 16], 5), random([2 * D + 16], 6)], { qkv_hidden_sizes: [D, D, 16] }),
     ],
-  ])("%s", (_, each) => checkExpansion(each));
+  ];
+  describe.each([minimumOpset, 10, 17])("written out at opset %i", (opset) => {
+    it.each(variants)("%s", (_, each) => checkExpansion({ ...each, opset }));
+  });
 
   it("is written out without a bias, which no kernel survives", async () => {
     const model = modelOf(variant([x, weight]));
