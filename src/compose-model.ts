@@ -7,6 +7,7 @@ import { neutralTensors } from "./detector/neutral.ts";
 import { defaultPolicy } from "./detector/policy.ts";
 import { DetectorRegistry } from "./detector/registry.ts";
 import { importShipped } from "./detector/shipped.ts";
+import type { ShadowScorer } from "./detector/shadow-scorer.ts";
 import type { DetectorStore } from "./detector/store.ts";
 import type { EngineObserver, InferenceEngine } from "./engine/engine.ts";
 import { createOrtEngine, type OrtEngineOptions } from "./engine/ort-engine.ts";
@@ -14,8 +15,13 @@ import { instrument } from "./hotfix/instrument.ts";
 import type { Metrics } from "./metrics/metrics.ts";
 import { ModelCounters } from "./service/counters.ts";
 import { Explainer, explainTaps } from "./service/explainer.ts";
+import type { EventBus } from "./service/events.ts";
+import { Guard } from "./service/guard.ts";
+import { LabelFlips } from "./service/label-flips.ts";
+import { ModelWatch } from "./service/model-watch.ts";
 import type { ServedModel } from "./service/models.ts";
 import { selfTest } from "./service/self-test.ts";
+import { ShadowTable } from "./service/shadow-table.ts";
 import { ModelStatistics } from "./service/statistics.ts";
 import type { Settings } from "./settings.ts";
 import type { ModelFile } from "./shared/model-file.ts";
@@ -60,6 +66,14 @@ export interface ModelParts {
   readonly policy?: ModelFolder["settings"]["policy"];
 }
 
+/** What the models of a server share. */
+export interface ModelSurroundings {
+  readonly metrics: Metrics;
+  readonly events: EventBus;
+  readonly scorer: ShadowScorer;
+  readonly warn: (message: string) => void;
+}
+
 /**
  * Instruments a model, starts its engine and takes up its detectors.
  * @throws AtPatchError ATPATCH_BAD_MODEL, ATPATCH_MODEL_REFUSED, and what the store and the registry throw
@@ -67,9 +81,9 @@ export interface ModelParts {
 export async function openModel(
   parts: ModelParts,
   settings: EngineSettings & Pick<Settings, "maxInstances">,
-  metrics: Metrics,
-  warn: (message: string) => void,
+  surroundings: ModelSurroundings,
 ): Promise<ServedModel> {
+  const { metrics, events, scorer, warn } = surroundings;
   const { name, version, folder } = parts;
   const patched = instrument(await parts.file());
   const { description } = patched;
@@ -90,8 +104,14 @@ export async function openModel(
       store,
       description,
       host: {
-        publish: (id, tensors) => engine.publish(id, tensors),
-        retire: (id) => engine.retire(id),
+        publish: (id, tensors) => {
+          scorer.publish(id, tensors);
+          return engine.publish(id, tensors);
+        },
+        retire: (id) => {
+          scorer.retire(id);
+          return engine.retire(id);
+        },
         selfTest: (id, _tensors, metadata) => selfTest(engine, id, metadata),
       },
       policy: { ...defaultPolicy, ...parts.policy },
@@ -115,6 +135,11 @@ export async function openModel(
       registry,
       explainer,
       counters: new ModelCounters(),
+      watch: new ModelWatch(
+        await Guard.open({ registry, events, observer: metrics.service, warn }),
+        new ShadowTable(registry, scorer, metrics.service),
+        new LabelFlips(engine, task),
+      ),
       statistics,
       maxInstances: settings.maxInstances,
       deadlineMs: settings.deadlineMs,
@@ -133,8 +158,7 @@ export async function openModel(
 export async function loadServedModel(
   path: string,
   settings: Settings,
-  metrics: Metrics,
-  warn: (message: string) => void,
+  surroundings: ModelSurroundings,
 ): Promise<ServedModel> {
   const folder = await readModelFolder(path);
   const { engine = {}, policy } = folder.settings;
@@ -157,7 +181,6 @@ export async function loadServedModel(
       queue: engine.queue ?? settings.queue,
       deadlineMs: engine.deadline_ms ?? settings.deadlineMs,
     },
-    metrics,
-    warn,
+    surroundings,
   );
 }

@@ -3,6 +3,8 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { pino, type Logger } from "pino";
 import { loadServedModel } from "./compose-model.ts";
+import { ShadowScorer } from "./detector/shadow-scorer.ts";
+import { createGrpcServer, type GrpcServer } from "./grpc/server.ts";
 import { buildApp } from "./http/app.ts";
 import type { App, Services } from "./http/services.ts";
 import { createMetrics, type DetectorRole, type Metrics } from "./metrics/metrics.ts";
@@ -15,6 +17,7 @@ import { ModelTable, type ServedModel } from "./service/models.ts";
 import { PredictService } from "./service/predict.ts";
 import { RepositoryService } from "./service/repository.ts";
 import { PatchedRunner } from "./service/run.ts";
+import { publishTriggerRates } from "./service/trigger-rate.ts";
 import { adminEntry, generateToken, parseTokens, TokenTable, type TokenEntry } from "./service/tokens.ts";
 import type { Settings } from "./settings.ts";
 import { AtPatchError, messageOf } from "./shared/errors.ts";
@@ -38,6 +41,7 @@ export function createServices(parts: ServiceParts): Services {
   const runner = new PatchedRunner({ openOverride }, metrics.service);
   const admin = new AdminService(models, metrics.service);
   publishChanges(events, parts.models);
+  publishTriggerRates(events, parts.models);
   return {
     models,
     predict: new PredictService(models, runner, metrics.service),
@@ -54,18 +58,22 @@ export function createServices(parts: ServiceParts): Services {
 /** The detectors in use, for `atpatch_detector_info`. */
 export function detectorRoles(models: readonly ServedModel[]): DetectorRole[] {
   return models.flatMap(({ name, registry }) => {
-    const { active } = registry.snapshot();
-    return active === null ? [] : [{ model: name, detector: active, role: "active" as const }];
+    const { active, policy } = registry.snapshot();
+    const roles = { active, shadow: policy.shadow, canary: policy.canary?.detector ?? null };
+    return Object.entries(roles).flatMap(([role, detector]) =>
+      detector === null ? [] : [{ model: name, detector, role: role as DetectorRole["role"] }],
+    );
   });
 }
 
 export interface ComposedServer {
   readonly app: App;
+  readonly grpc: GrpcServer;
   readonly services: Services;
   readonly logger: Logger;
   /** The admin token made for this run, or null when the operator configured one. */
   readonly generatedToken: string | null;
-  /** Stops engines and stores, once the app is closed. */
+  /** Stops engines and stores, once both front ends are closed. */
   close(): Promise<void>;
 }
 
@@ -79,16 +87,18 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
   const models: ServedModel[] = [];
   const metrics = createMetrics({ roles: () => detectorRoles(models) });
   const events = new EventBus(1024, (message) => logger.warn(message));
+  const scorer = new ShadowScorer((message) => logger.warn(message));
   const close = async (): Promise<void> => {
     events.close();
     await Promise.all(models.map((model) => model.close()));
+    await scorer.close();
   };
   try {
     for (const path of await modelPaths(settings.models)) {
       const name = basename(path);
       const warn = (message: string): void => logger.warn({ model: name }, message);
       try {
-        models.push(await loadServedModel(path, settings, metrics, warn));
+        models.push(await loadServedModel(path, settings, { metrics, events, scorer, warn }));
       } catch (error) {
         logger.error(
           { model: name, code: error instanceof AtPatchError ? error.code : undefined },
@@ -116,7 +126,12 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
       bodyLimit: settings.bodyLimit,
       logger,
     });
-    return { app, services, logger, generatedToken: generated, close };
+    const grpc = await createGrpcServer(services, {
+      version: packageVersion(),
+      bodyLimit: settings.bodyLimit,
+      logger,
+    });
+    return { app, grpc, services, logger, generatedToken: generated, close };
   } catch (error) {
     await close();
     throw error;

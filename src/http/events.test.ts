@@ -1,7 +1,7 @@
 import { get, type IncomingMessage } from "node:http";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { adminEntry } from "../service/tokens.ts";
-import { markDetector } from "../test/tiny-model.ts";
+import { markDetector, tinySample } from "../test/tiny-model.ts";
 import { tinyServer, type TinyServer } from "../test/tiny-server.ts";
 
 // Starting a runtime takes its time on a busy machine.
@@ -36,6 +36,7 @@ async function listen(
   count: number,
   lastEventId?: string,
   during?: () => Promise<unknown>,
+  name = "",
 ): Promise<Heard[]> {
   const stream = await open(lastEventId);
   expect(stream.headers["content-type"]).toBe("text/event-stream");
@@ -43,7 +44,7 @@ async function listen(
   let text = "";
   for await (const chunk of stream) {
     text += String(chunk);
-    const events = eventsOf(text);
+    const events = eventsOf(text).filter((event) => event.name.startsWith(name));
     if (events.length < count) continue;
     await done;
     return events.slice(0, count);
@@ -78,6 +79,20 @@ it("streams every change as it happens, and what was missed to whoever comes bac
   const again = await listen(3, events[0]!.id, () => registry.setPolicy({ mode: "off" }, { actor: "root" }));
   expect(again.slice(0, 2)).toEqual(events.slice(1));
   expect(again[2]).toMatchObject({ name: "policy", data: { after: { policy: { mode: "off" } } } });
+});
+
+it("tells the trigger rate of the last seconds, without an id", async () => {
+  const send = () =>
+    server.app.inject({
+      method: "POST",
+      url: "/predict",
+      payload: { instances: [tinySample({ 3: 8 }), tinySample()] },
+    });
+  await server.model.registry.setPolicy({ mode: "enforce" }, { actor: "root" });
+  const heard = await listen(1, undefined, send, "trigger_rate");
+  expect(heard).toMatchObject([
+    { id: undefined, name: "trigger_rate", data: { model: "tiny", seconds: 2, rate: 0.5, samples: 2 } },
+  ]);
 });
 
 it("says that it cannot know everything since an id of another time", async () => {

@@ -27,6 +27,8 @@ export interface Metrics {
   engine(model: string): EngineObserver;
   /** @param route the template, never the path of the request */
   http(method: string, route: string, status: number, durationMs: number): void;
+  /** @param method name of the call, never what a client sent; @param code name of the status */
+  grpc(method: string, code: string, durationMs: number): void;
   readonly contentType: string;
   expose(): Promise<string>;
 }
@@ -98,6 +100,24 @@ export function createMetrics(options: MetricsOptions): Metrics {
     labelNames: ["model"],
     registers,
   });
+  const guardRollbacks = new Counter({
+    name: "atpatch_guard_rollbacks_total",
+    help: "Detectors that the guard took out, by the rate that was over its limit (trigger_rate, label_flip_rate).",
+    labelNames: ["model", "reason"],
+    registers,
+  });
+  const shadowSamples = new Counter({
+    name: "atpatch_shadow_samples_total",
+    help: "Samples scored by a shadow, by whether the active detector and the shadow triggered.",
+    labelNames: ["model", "active", "shadow"],
+    registers,
+  });
+  const shadowDropped = new Counter({
+    name: "atpatch_shadow_dropped_total",
+    help: "Samples not scored by the shadow because scoring could not keep up.",
+    labelNames: ["model"],
+    registers,
+  });
   const queueDepth = new Gauge({
     name: "atpatch_queue_depth",
     help: "Requests that wait for a worker.",
@@ -137,6 +157,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registers,
   });
 
+  const grpcDuration = new Histogram({
+    name: "grpc_server_handling_seconds",
+    help: "Time from the arrival of a gRPC call to its status.",
+    labelNames: ["method", "code"],
+    buckets: seconds,
+    registers,
+  });
+
   return {
     service: {
       answered({ model, detector, mode, samples: count, triggered, flagged }) {
@@ -155,6 +183,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
       failedOpen(model) {
         failedOpen.inc({ model });
       },
+      guarded(model, reason) {
+        guardRollbacks.inc({ model, reason });
+      },
+      shadowed(model, active, shadow) {
+        shadowSamples.inc({ model, active: Number(active), shadow: Number(shadow) });
+      },
+      shadowDropped(model, count) {
+        shadowDropped.inc({ model }, count);
+      },
     },
     engine: (model) => ({
       queueDepth: (depth) => queueDepth.set({ model }, depth),
@@ -165,6 +202,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
     }),
     http(method, route, status, durationMs) {
       httpDuration.observe({ method, route, status }, durationMs / 1000);
+    },
+    grpc(method, code, durationMs) {
+      grpcDuration.observe({ method, code }, durationMs / 1000);
     },
     contentType: registry.contentType,
     expose: () => registry.metrics(),

@@ -10,9 +10,11 @@ import type { ControlEntry } from "../detector/control-log.ts";
 import type { HistoryQuery } from "../detector/store.ts";
 import type { SiteDescription } from "../shared/patched-model.ts";
 import type { TaskKind } from "../tasks/task.ts";
-import type { Totals } from "./counters.ts";
+import type { DetectorTotals, Totals } from "./counters.ts";
+import type { GuardState } from "./guard.ts";
 import type { ModelTable, ServedModel } from "./models.ts";
 import type { ServiceObserver } from "./observer.ts";
+import type { ShadowState } from "./shadow-table.ts";
 import { stopwatch } from "./timings.ts";
 
 /** A model as operators see it. */
@@ -23,7 +25,11 @@ export interface ModelState extends RegistrySnapshot {
   readonly queued: number;
   readonly fingerprint: string;
   readonly sites: readonly SiteDescription[];
-  readonly counters: Totals;
+  readonly counters: Totals & { readonly detectors: readonly DetectorTotals[] };
+  /** How the shadow agrees with the detectors that answer; null without one. */
+  readonly shadow: ShadowState | null;
+  /** What the guard sees; null without limits. */
+  readonly guard: GuardState | null;
 }
 
 export class AdminService {
@@ -114,6 +120,8 @@ function stateOf(model: ServedModel): ModelState {
     queued: model.engine.queued,
     fingerprint: description.fingerprint,
     sites: description.sites,
-    counters: model.counters.totals,
+    counters: { ...model.counters.totals, detectors: model.counters.byDetector },
+    shadow: model.watch.shadow.state,
+    guard: model.watch.guard.state,
   };
 }

@@ -1,4 +1,5 @@
 /** What the services know of the request they work for; nothing of the transport. */
+import { randomUUID } from "node:crypto";
 import { allows, type Principal } from "./tokens.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import { modeCodes, type Mode } from "../shared/patched-model.ts";
@@ -12,6 +13,25 @@ export interface Call {
   readonly signal?: AbortSignal;
   /** Whose token came with the request, if any did. */
   readonly principal: Principal | null;
+  /** What the client calls itself, so that it always gets the same detector while a canary runs. */
+  readonly client?: string | undefined;
+  /** Id of the request. */
+  readonly id?: string | undefined;
+}
+
+/** Header, or metadata entry, by which a client keeps its detector while a canary runs. */
+export const clientHeader = "x-atpatch-client";
+
+/** The client's key out of the header. */
+export function clientKey(header: string | string[] | undefined): Pick<Call, "client"> {
+  return typeof header === "string" && header !== "" ? { client: header.slice(0, 256) } : {};
+}
+
+/** What a request is drawn for the canary by: the client's own key, else the token it uses, else the request itself. */
+export function canaryKey({ client, principal, id }: Call): string {
+  if (client !== undefined) return `client:${client}`;
+  if (principal !== null) return `token:${principal.name}`;
+  return `request:${id ?? randomUUID()}`;
 }
 
 /** How requests are treated; the same for every model. */

@@ -5,6 +5,7 @@ import { AtPatchError } from "../shared/errors.ts";
 import type { Task } from "../tasks/task.ts";
 import type { ModelCounters } from "./counters.ts";
 import type { Explainer } from "./explainer.ts";
+import type { ModelWatch } from "./model-watch.ts";
 import type { ModelStatistics } from "./statistics.ts";
 
 /** A model with everything that answers for it. */
@@ -17,6 +18,7 @@ export interface ServedModel {
   readonly registry: DetectorRegistry;
   readonly explainer: Explainer;
   readonly counters: ModelCounters;
+  readonly watch: ModelWatch;
   readonly statistics: ModelStatistics;
   /** Most samples one request may carry. */
   readonly maxInstances: number;

@@ -15,11 +15,25 @@ export interface SampleReport {
   readonly flagged: ReadonlyMap<number, number>;
 }
 
-export interface ServiceObserver {
-  answered(report: SampleReport): void;
-  stage(model: string, stage: Stage, milliseconds: number): void;
+/** What the guard reports. */
+export interface GuardObserver {
   /** A detector was activated or rolled back, or the attempt failed. */
   swapped(model: string, result: "ok" | "failed", milliseconds: number): void;
+  /** The guard has taken a detector out. */
+  guarded(model: string, reason: "trigger_rate" | "label_flip_rate"): void;
+}
+
+/** What shadows report. */
+export interface ShadowObserver {
+  /** One sample: whether the active detector triggered on it, and whether the shadow would have. */
+  shadowed(model: string, active: boolean, shadow: boolean): void;
+  /** Samples that were not scored because scoring could not keep up. */
+  shadowDropped(model: string, samples: number): void;
+}
+
+export interface ServiceObserver extends GuardObserver, ShadowObserver {
+  answered(report: SampleReport): void;
+  stage(model: string, stage: Stage, milliseconds: number): void;
   /** Detection failed and the policy let the unpatched answer out. */
   failedOpen(model: string): void;
 }

@@ -3,7 +3,7 @@ import type { AxisFlags, RunOptions, RunResult } from "../engine/engine.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import { modeCodes, type Mode } from "../shared/patched-model.ts";
 import type { Tensor } from "../shared/tensor.ts";
-import { effectiveMode, type Call, type CallRules } from "./call.ts";
+import { canaryKey, effectiveMode, type Call, type CallRules } from "./call.ts";
 import type { ServedModel } from "./models.ts";
 import type { ServiceObserver } from "./observer.ts";
 
@@ -37,13 +37,13 @@ export class PatchedRunner {
   }
 
   /**
-   * Runs the model with the detector that is active now, whatever is activated meanwhile.
+   * Runs the model with the detector that the request gets now, whatever is activated meanwhile.
    * @throws AtPatchError what {@link effectiveMode} and the engine throw
    */
   async run(model: ServedModel, input: RunInput, call: Call): Promise<PatchedRun> {
-    const lease = model.registry.lease();
+    const lease = model.registry.lease(canaryKey(call));
     try {
-      const { detector, policy, revision } = lease.value;
+      const { detector, role, policy, revision, shadow } = lease.value;
       const mode = effectiveMode(policy.mode, input.mode, call, this.#rules);
       const runner = input.explain === true ? model.explainer : model.engine;
       const attempt = (as: Mode, by: string | null): Promise<RunResult> =>
@@ -53,6 +53,7 @@ export class PatchedRunner {
             batch: input.batch,
             modes: new Int32Array(input.batch).fill(modeCodes[as]),
             detector: by,
+            ...(shadow && role === "active" && { report: shadow.sites }),
             ...(input.outputs && { outputs: input.outputs }),
           },
           optionsOf(model, call),
@@ -76,6 +77,18 @@ export class PatchedRunner {
         triggered: triggeredSamples(result.flags, input.batch),
       };
       this.#report(model, run, call);
+      model.watch.answered({
+        ...run,
+        role,
+        shadow,
+        typical: mode === policy.mode && !failedOpen,
+        inputs: input.inputs,
+        outputs: result.outputs,
+        complete:
+          input.outputs === undefined || input.outputs.length === model.engine.description.outputs.length,
+        reports: result.reports ?? [],
+        owned: input.explain !== true,
+      });
       return run;
     } catch (error) {
       model.statistics.failed(performance.now() - call.startedAt);

@@ -23,8 +23,12 @@ export const layers: Readonly<Record<string, Layer>> = {
   engine: may(["shared"]),
   tasks: may(["shared", "onnx/sparse-read.ts"]),
   metrics: may(["shared"], ["engine/engine.ts", "service/observer.ts"]),
-  service: may(["shared", "detector/published.ts"], ["engine/engine.ts", "tasks/task.ts", "detector"]),
+  service: may(
+    ["shared", "detector/policy.ts", "detector/published.ts", "engine/slice.ts"],
+    ["engine/engine.ts", "tasks/task.ts", "detector"],
+  ),
   http: may(["shared", "service", "metrics", "detector/policy.ts"], ["detector"]),
+  grpc: may(["shared", "service", "metrics"]),
   training: may(["shared", "detector", "hotfix/constants.ts"], ["engine/engine.ts", "tasks/task.ts"]),
   cli: may(
     [

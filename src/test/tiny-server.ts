@@ -4,6 +4,8 @@ import { pino } from "pino";
 import { openModel, type EngineSettings } from "../compose-model.ts";
 import { createServices, detectorRoles } from "../compose.ts";
 import { MemoryStore } from "../detector/memory-store.ts";
+import { ShadowScorer } from "../detector/shadow-scorer.ts";
+import { createGrpcServer, type GrpcServer } from "../grpc/server.ts";
 import { buildApp } from "../http/app.ts";
 import type { App, Services } from "../http/services.ts";
 import { createMetrics } from "../metrics/metrics.ts";
@@ -25,6 +27,8 @@ export interface TinyServerOptions extends TinyModelOptions {
 
 export interface TinyServer {
   readonly app: App;
+  /** Listens nowhere until a test says so. */
+  readonly grpc: GrpcServer;
   readonly services: Services;
   readonly model: ServedModel;
   /** Every line that was logged. */
@@ -37,6 +41,8 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
   const metrics = createMetrics({ roles: () => detectorRoles(models), process: false });
   const log: string[] = [];
   const warn = (message: string): void => void log.push(message);
+  const events = new EventBus();
+  const scorer = new ShadowScorer(warn);
   const bytes = tinyModel(options);
   const model = await openModel(
     {
@@ -64,8 +70,7 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
       maxInstances: 8,
       ...options.settings,
     },
-    metrics,
-    warn,
+    { metrics, events, scorer, warn },
   );
   models.push(model);
   const services = createServices({
@@ -74,7 +79,7 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
     tokens: options.tokens ?? [],
     openOverride: options.openOverride ?? true,
     metrics,
-    events: new EventBus(),
+    events,
   });
   const sink = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -82,20 +87,24 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
       done();
     },
   });
-  const app = await buildApp(services, {
+  const frontEnd = {
     version: "0.0.0",
     bodyLimit: options.bodyLimit ?? 64 * 1024,
     logger: pino({ level: "debug" }, sink),
-  });
+  };
+  const app = await buildApp(services, frontEnd);
+  const grpc = await createGrpcServer(services, frontEnd);
   return {
     app,
+    grpc,
     services,
     model,
     log,
     close: async () => {
-      await app.close();
+      await Promise.all([app.close(), grpc.close()]);
       services.events.close();
       await model.close();
+      await scorer.close();
     },
   };
 }

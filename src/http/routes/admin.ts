@@ -73,5 +73,6 @@ export function adminRoutes(services: Services) {
 }
 
 function stateBody(state: ModelState): Static<typeof schemas.modelState> {
-  return { ...state, labels: [...state.labels], sites: [...state.sites], counters: { ...state.counters } };
+  const counters = { ...state.counters, detectors: [...state.counters.detectors] };
+  return { ...state, labels: [...state.labels], sites: [...state.sites], counters };
 }

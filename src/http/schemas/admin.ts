@@ -32,6 +32,41 @@ const site = Type.Object({
   mask: Type.String(),
 });
 
+const totals = { requests: Type.Integer(), samples: Type.Integer(), triggered: Type.Integer() };
+
+const shadowState = Type.Object(
+  {
+    detector: detectorId,
+    since: Type.String(),
+    samples: Type.Integer(),
+    dropped: Type.Integer({ description: "Samples not scored because scoring could not keep up." }),
+    agreement: Type.Object(
+      { both: Type.Integer(), active: Type.Integer(), shadow: Type.Integer(), neither: Type.Integer() },
+      { description: "Samples by who triggered." },
+    ),
+  },
+  { description: "How the shadow agrees with the detector that answers, since it was set." },
+);
+
+const guardFigures = Type.Object({
+  detector: detectorId,
+  samples: Type.Integer(),
+  trigger_rate: nullable(Type.Number()),
+  checked: Type.Integer({ description: "Repaired samples that were run again without the patch." }),
+  label_flip_rate: nullable(Type.Number()),
+});
+const guardState = Type.Object(
+  {
+    armed: Type.Boolean({
+      description:
+        "False once the guard has acted, until somebody activates a detector or sets the guard anew.",
+    }),
+    active: nullable(guardFigures),
+    canary: nullable(guardFigures),
+  },
+  { description: "What the guard sees within its window." },
+);
+
 export const modelState = Type.Object(
   {
     ...snapshot.properties,
@@ -41,7 +76,14 @@ export const modelState = Type.Object(
     queued: Type.Integer(),
     fingerprint: Type.String(),
     sites: Type.Array(site),
-    counters: Type.Object({ requests: Type.Integer(), samples: Type.Integer(), triggered: Type.Integer() }),
+    counters: Type.Object({
+      ...totals,
+      detectors: Type.Array(Type.Object({ detector: nullable(detectorId), ...totals }), {
+        description: "By detector, the one used last at the end.",
+      }),
+    }),
+    shadow: nullable(shadowState),
+    guard: nullable(guardState),
   },
   { description: "The model." },
 );
