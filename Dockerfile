@@ -36,7 +36,7 @@ RUN mkdir /state && chown node:node /state
 VOLUME /state
 # The user "node", by number: orchestrators that forbid root cannot resolve a name.
 USER 1000:1000
-EXPOSE 8080
+EXPOSE 8080 8081
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["node", "healthcheck.mjs"]
 # Every verb of the command line: `docker run --rm atpatch inspect models/gtsrb-vit`.

@@ -14,7 +14,7 @@ import { AtPatchError, messageOf } from "./shared/errors.ts";
 export async function serve(settings: Settings, print: (text: string) => void): Promise<void> {
   const server = await composeServer(settings);
   const url = await listen(server, settings);
-  print(summary(server, settings, url));
+  print(summary(server, settings, url, await listenGrpc(server, settings)));
   closeWithGrace(
     { delay: settings.drainDelayMs + settings.drainMs, logger: server.logger },
     async ({ err, signal }) => {
@@ -28,17 +28,17 @@ export async function serve(settings: Settings, print: (text: string) => void): 
 
 /** Not ready, then closed to new work, then everything that was accepted answered. */
 export async function drain(
-  server: Pick<ComposedServer, "app" | "services" | "close">,
+  server: Pick<ComposedServer, "app" | "grpc" | "services" | "close">,
   delayMs: number,
 ): Promise<void> {
-  const { app, services } = server;
+  const { app, grpc, services } = server;
   services.health.enter("draining");
   if (delayMs > 0) await sleep(delayMs);
   services.health.enter("closing");
   // Connections that were answering when the listener closed become idle later, and would keep it open.
   const idle = setInterval(() => app.server.closeIdleConnections(), 100);
   try {
-    await app.close();
+    await Promise.all([app.close(), grpc.close()]);
   } finally {
     clearInterval(idle);
   }
@@ -56,11 +56,29 @@ async function listen(server: ComposedServer, { host, port }: Settings): Promise
   }
 }
 
+/** Where gRPC is served, in words. A port that nobody asked for may be taken: then it is served without gRPC. */
+async function listenGrpc(server: ComposedServer, { host, grpcPort }: Settings): Promise<string> {
+  if (grpcPort === null) return "off";
+  const { port, required } = grpcPort;
+  try {
+    return `${host}:${await server.grpc.listen(host, port)}`;
+  } catch (error) {
+    const what = `ATPATCH_HOST and ATPATCH_GRPC_PORT: cannot listen on ${host}:${port}: ${messageOf(error)}`;
+    if (!required) {
+      server.logger.warn(`gRPC is off: ${what}`);
+      return `off, port ${port} is taken (--grpc-port chooses another)`;
+    }
+    await drain(server, 0);
+    throw new AtPatchError("ATPATCH_BAD_SETTINGS", what, { cause: error });
+  }
+}
+
 /** What a person wants to know at the start. */
 export function summary(
   { services, generatedToken }: Pick<ComposedServer, "services" | "generatedToken">,
   settings: Pick<Settings, "models">,
   url: string,
+  grpc: string,
 ): string {
   const lines = [`AtPatch serves ${settings.models} at ${url}`, ""];
   for (const { name, task, engine, registry } of services.models.all()) {
@@ -77,6 +95,7 @@ export function summary(
     `  Predict      POST ${url}/predict`,
     `  API page     ${url}/docs`,
     `  Metrics      ${url}/metrics`,
+    `  gRPC         ${grpc}`,
   );
   if (generatedToken !== null)
     lines.push(`  Admin token  ${generatedToken}  (made for this run; set ATPATCH_ADMIN_TOKEN to choose)`);

@@ -51,6 +51,32 @@ export function integer(
   });
 }
 
+/** A port of a listener that one can do without. */
+export interface OptionalPort {
+  readonly port: number;
+  /** Somebody asked for this very port; otherwise a taken one is no reason not to start. */
+  readonly required: boolean;
+}
+
+/** A port, or null for the word `off`. */
+export function optionalPort(
+  options: Options<OptionalPort | null>,
+  port: number,
+): SettingDefinition<OptionalPort | null> {
+  return setting<OptionalPort | null>(
+    { text: String(port), ...options },
+    () => ({ port, required: false }),
+    (value) => {
+      if (value.toLowerCase() === "off") return null;
+      const number = Number(value);
+      if (!/^\d+$/.test(value) || number > 65_535) {
+        throw new Error("expected a whole number from 0 to 65535, or off");
+      }
+      return { port: number, required: true };
+    },
+  );
+}
+
 export function choice<const T extends string>(
   options: Options<T>,
   value: NoInfer<T>,

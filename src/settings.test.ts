@@ -30,7 +30,12 @@ describe("resolveSettings", () => {
 
   it("has the contract's names and defaults", () => {
     const settings = resolveSettings({}, {});
-    expect(settings).toMatchObject({ port: 8080, grpcPort: 8081, bodyLimit: 33_554_432, adminToken: null });
+    expect(settings).toMatchObject({
+      port: 8080,
+      grpcPort: { port: 8081, required: false },
+      bodyLimit: 33_554_432,
+      adminToken: null,
+    });
     expect(Object.values(settingDefinitions).map((definition) => definition.env)).toEqual(
       expect.arrayContaining([
         "ATPATCH_HOST",

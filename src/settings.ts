@@ -9,6 +9,7 @@ import {
   bytes,
   choice,
   integer,
+  optionalPort,
   optionalText,
   text,
   toggle,
@@ -37,10 +38,13 @@ export const settingDefinitions = {
     8080,
     port,
   ),
-  grpcPort: integer(
-    { flag: "--grpc-port <number>", env: "ATPATCH_GRPC_PORT", help: "port kept for the gRPC front end" },
+  grpcPort: optionalPort(
+    {
+      flag: "--grpc-port <number>",
+      env: "ATPATCH_GRPC_PORT",
+      help: "gRPC port, 0 for any free one, off for none",
+    },
     8081,
-    port,
   ),
   models: text(
     {

@@ -1,16 +1,13 @@
 /** Bearer tokens: who asks, and whether a route may be used. */
 import type { FastifyRequest } from "fastify";
-import { AtPatchError } from "../shared/errors.ts";
-import { allows, type TokenTable } from "../service/tokens.ts";
+import { bearerToken, requireScope, type TokenTable } from "../service/tokens.ts";
 import type { App } from "./services.ts";
-
-const bearer = /^Bearer +([\x21-\x7e]{1,512})$/i;
 
 /** Notes for every request whose token it carries. Nothing is refused here. */
 export function installPrincipal(app: App, tokens: TokenTable): void {
   app.decorateRequest("principal", null);
   app.addHook("onRequest", async (request) => {
-    const token = bearer.exec(request.headers.authorization ?? "")?.[1];
+    const token = bearerToken(request.headers.authorization);
     if (token !== undefined) request.principal = tokens.find(token);
   });
 }
@@ -31,14 +28,5 @@ function authorize(request: FastifyRequest): void {
   const { scope } = request.routeOptions.config;
   // A path that is no route: the answer is that there is none.
   if (scope === undefined) return;
-  if (request.principal === null) {
-    const given = request.headers.authorization !== undefined;
-    const what = given
-      ? "the token is not known"
-      : "a bearer token is needed (authorization: Bearer <token>)";
-    throw new AtPatchError("ATPATCH_UNAUTHENTICATED", what);
-  }
-  if (!allows(request.principal, scope)) {
-    throw new AtPatchError("ATPATCH_FORBIDDEN", `token "${request.principal.name}" lacks the scope ${scope}`);
-  }
+  requireScope(request.principal, scope, request.headers.authorization !== undefined);
 }

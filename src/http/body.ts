@@ -21,10 +21,12 @@ export function installJsonBody(app: App): void {
 export function jsonReader(app: App): (text: string) => unknown {
   const parse = app.getDefaultJsonParser("error", "error");
   return (text) => {
-    let [failure, parsed]: [Error | null, unknown] = [null, undefined];
+    let failure: Error | null = null;
+    let parsed: unknown;
     // It looks at the text alone and answers at once.
-    void parse(undefined as never, text, (error, value) => {
-      [failure, parsed] = [error, value];
+    void parse(undefined as never, text, (error, value: unknown) => {
+      failure = error;
+      parsed = value;
     });
     if (failure === null) return parsed;
     throw text === "" ? (failure as Error) : notJson(text);

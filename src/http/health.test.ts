@@ -120,10 +120,10 @@ describe("under load", () => {
   });
 
   it("answers what it accepted before it closes, and refuses what comes later", async () => {
-    const { app, services, model, url, predict } = server;
+    const { app, grpc, services, model, url, predict } = server;
     const accepted = [predict(), predict()];
     await until(() => model.engine.queued === 1);
-    const drained = drain({ app, services, close: () => model.close() }, 0);
+    const drained = drain({ app, grpc, services, close: () => model.close() }, 0);
     // The socket takes no new connection; over one that is open the answer is this.
     const late = await app.inject({
       method: "POST",

@@ -1,13 +1,10 @@
-/** The id of a request: the caller's `x-request-id` when it is well-formed, else a fresh one; echoed in every answer. */
-import { randomUUID } from "node:crypto";
+/** Every HTTP request has an id, which every answer echoes. */
 import type { IncomingMessage } from "node:http";
+import { requestIdOf } from "../shared/request-id.ts";
 import type { App } from "./services.ts";
 
-export const requestIdPattern = /^[\w.:+/=-]{1,128}$/;
-
 export function requestId(request: Pick<IncomingMessage, "headers">): string {
-  const given = request.headers["x-request-id"];
-  return typeof given === "string" && requestIdPattern.test(given) ? given : randomUUID();
+  return requestIdOf(request.headers["x-request-id"]);
 }
 
 export function installRequestId(app: App): void {

@@ -22,6 +22,27 @@ export function allows(principal: Principal, scope: Scope): boolean {
   return principal.scopes.has(scope) || principal.scopes.has("admin");
 }
 
+/** The token of an authorization header or its like, if it is one. */
+export function bearerToken(header: string | undefined): string | undefined {
+  return /^Bearer +([\x21-\x7e]{1,512})$/i.exec(header ?? "")?.[1];
+}
+
+/**
+ * @param given whether the caller sent any authorization at all
+ * @throws AtPatchError ATPATCH_UNAUTHENTICATED, ATPATCH_FORBIDDEN
+ */
+export function requireScope(principal: Principal | null, scope: Scope, given: boolean): void {
+  if (principal === null) {
+    const what = given
+      ? "the token is not known"
+      : "a bearer token is needed (authorization: Bearer <token>)";
+    throw new AtPatchError("ATPATCH_UNAUTHENTICATED", what);
+  }
+  if (!allows(principal, scope)) {
+    throw new AtPatchError("ATPATCH_FORBIDDEN", `token "${principal.name}" lacks the scope ${scope}`);
+  }
+}
+
 /** The tokens a server knows. */
 export class TokenTable {
   readonly #entries: readonly { readonly principal: Principal; readonly digest: Buffer }[];

@@ -9,7 +9,7 @@ import { GraphProtoSchema, ModelProtoSchema } from "../onnx/generated/onnx_pb.ts
 import { DataType, floatTensor, int64Tensor, node, valueInfo, type NodeProto } from "../onnx/model.ts";
 import { attentionFeatureCount } from "../shared/detector-tensors.ts";
 import type { PatchDescription } from "../shared/patched-model.ts";
-import { float32, tensor } from "../shared/tensor.ts";
+import { float32, tensor, type NumericDatatype } from "../shared/tensor.ts";
 
 export const tinyTokens = 5;
 export const tinyWidth = 4;
@@ -20,10 +20,27 @@ export interface TinyModelOptions {
   readonly ballast?: number;
   /** Takes any number of tokens. */
   readonly anyLength?: boolean;
+  /** For each of these datatypes an input `in_<datatype>` [batch, n] that comes out again as `out_<datatype>`. */
+  readonly echo?: readonly NumericDatatype[];
 }
 
+const onnxTypes: Partial<Record<NumericDatatype, DataType>> = {
+  BOOL: DataType.BOOL,
+  UINT8: DataType.UINT8,
+  UINT16: DataType.UINT16,
+  UINT32: DataType.UINT32,
+  UINT64: DataType.UINT64,
+  INT8: DataType.INT8,
+  INT16: DataType.INT16,
+  INT32: DataType.INT32,
+  INT64: DataType.INT64,
+  FP16: DataType.FLOAT16,
+  FP32: DataType.FLOAT,
+  FP64: DataType.DOUBLE,
+};
+
 /** Bytes of the model file. */
-export function tinyModel({ ballast = 0, anyLength = false }: TinyModelOptions = {}): Uint8Array {
+export function tinyModel({ ballast = 0, anyLength = false, echo = [] }: TinyModelOptions = {}): Uint8Array {
   const identity = Array.from({ length: 16 }, (_, i) => (i % 5 === 0 ? 1 : 0));
   const heads = (of: string): NodeProto[] => [
     node("MatMul", ["x", `w_${of}`], [`${of}_flat`], {}, { name: `/${of}/MatMul` }),
@@ -32,8 +49,14 @@ export function tinyModel({ ballast = 0, anyLength = false }: TinyModelOptions =
   ];
   const graph = create(GraphProtoSchema, {
     name: "tiny",
-    input: [valueInfo("x", DataType.FLOAT, ["batch", anyLength ? "tokens" : tinyTokens, tinyWidth])],
-    output: [valueInfo("logits", DataType.FLOAT, ["batch", tinyLabels.length])],
+    input: [
+      valueInfo("x", DataType.FLOAT, ["batch", anyLength ? "tokens" : tinyTokens, tinyWidth]),
+      ...echo.map((datatype) => valueInfo(`in_${datatype}`, onnxTypes[datatype]!, ["batch", "n"])),
+    ],
+    output: [
+      valueInfo("logits", DataType.FLOAT, ["batch", tinyLabels.length]),
+      ...echo.map((datatype) => valueInfo(`out_${datatype}`, onnxTypes[datatype]!, ["batch", "n"])),
+    ],
     initializer: [
       floatTensor(
         "w_q",
@@ -71,6 +94,7 @@ export function tinyModel({ ballast = 0, anyLength = false }: TinyModelOptions =
       node("Gather", ["tokens", "first"], ["pooled"], { axis: 1 }),
       node("MatMul", ["pooled", "w_out"], [ballast > 0 ? "bare" : "logits"], {}, { name: "/head/MatMul" }),
       ...(ballast > 0 ? ballastNodes(ballast) : []),
+      ...echo.map((datatype) => node("Identity", [`in_${datatype}`], [`out_${datatype}`])),
     ],
   });
   return encodeModel(

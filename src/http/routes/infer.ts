@@ -3,8 +3,9 @@ import { Readable } from "node:stream";
 import type { Static } from "typebox";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { InferAnswer, InferCodec } from "../../service/infer.ts";
+import { outcomeHeaders } from "../../service/outcome.ts";
 import { assumeJson } from "../body.ts";
-import { callOf, outcomeHeaders } from "../call.ts";
+import { callOf } from "../call.ts";
 import { encodeAnswer, type EncodedAnswer } from "../infer-answer.ts";
 import { acceptTensors, jsonLengthHeader, rawRequest } from "../infer-body.ts";
 import { binaryOutputs, decodeRequest, type InferBody } from "../infer-request.ts";
@@ -71,7 +72,8 @@ function codec(body: InferBody, request: FastifyRequest, reply: FastifyReply): I
     encode: async (answer: InferAnswer) => {
       const encoded = await encodeAnswer(answer, body.id, binaryOutputs(body));
       const triggered = answer.triggered.filter(Boolean).length;
-      outcomeHeaders(request, reply, { ...answer, triggered, samples: answer.triggered.length });
+      const outcome = { ...answer, triggered, samples: answer.triggered.length };
+      reply.headers(outcomeHeaders(outcome, request.startedAt));
       return encoded;
     },
   };

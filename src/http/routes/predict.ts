@@ -1,9 +1,10 @@
 /** `POST /v1/models/{model}:predict`, `POST /predict`, and the list of models. */
 import type { Static } from "typebox";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { outcomeHeaders } from "../../service/outcome.ts";
 import type { PredictAnswer, PredictRequest } from "../../service/predict.ts";
 import { assumeJson } from "../body.ts";
-import { callOf, outcomeHeaders } from "../call.ts";
+import { callOf } from "../call.ts";
 import { failuresOf, modelParams } from "../schemas/common.ts";
 import { modelList, modelStatus, predictAnswer, predictBody, type PlaceBody } from "../schemas/predict.ts";
 import type { App, Services } from "../services.ts";
@@ -19,7 +20,7 @@ export function predictRoutes({ predict, models }: Services) {
     reply: FastifyReply,
   ): Promise<Static<typeof predictAnswer>> => {
     const given = await predict.predict(model, toRequest(body), callOf(request, reply));
-    outcomeHeaders(request, reply, { ...given, samples: given.predictions.length });
+    reply.headers(outcomeHeaders({ ...given, samples: given.predictions.length }, request.startedAt));
     return toBody(given);
   };
 

@@ -1,0 +1,46 @@
+/** A gRPC call as the services see it. */
+import type { ServerUnaryCall } from "@grpc/grpc-js";
+import { clientHeader, clientKey, type Call } from "../service/call.ts";
+import { bearerToken, requireScope, type Scope, type TokenTable } from "../service/tokens.ts";
+import { requestIdOf } from "../shared/request-id.ts";
+
+/** What every form of a call has. */
+export type GrpcCall = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "getDeadline"> & {
+  once(event: "cancelled", listener: () => void): unknown;
+};
+
+export interface CallContext {
+  readonly id: string;
+  /** With the deadline and the cancellation of the caller. */
+  readonly call: Call;
+  /** @throws AtPatchError ATPATCH_UNAUTHENTICATED, ATPATCH_FORBIDDEN */
+  authorize(scope: Scope): void;
+}
+
+export function contextOf(grpc: GrpcCall, tokens: TokenTable): CallContext {
+  const header = (name: string): string | undefined => {
+    const [value] = grpc.metadata.get(name);
+    return typeof value === "string" ? value : undefined;
+  };
+  const gone = new AbortController();
+  grpc.once("cancelled", () => gone.abort());
+  const authorization = header("authorization");
+  const token = bearerToken(authorization);
+  const principal = token === undefined ? null : tokens.find(token);
+  const now = performance.now();
+  // Milliseconds since 1970, or infinite.
+  const left = Number(grpc.getDeadline()) - Date.now();
+  const id = requestIdOf(header("x-request-id"));
+  return {
+    id,
+    call: {
+      id,
+      ...clientKey(header(clientHeader)),
+      startedAt: now,
+      signal: gone.signal,
+      principal,
+      ...(Number.isFinite(left) && { deadline: now + left }),
+    },
+    authorize: (scope) => requireScope(principal, scope, authorization !== undefined),
+  };
+}
