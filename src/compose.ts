@@ -5,6 +5,7 @@ import { pino, type Logger } from "pino";
 import { loadServedModel } from "./compose-model.ts";
 import { ShadowScorer } from "./detector/shadow-scorer.ts";
 import { createGrpcServer, type GrpcServer } from "./grpc/server.ts";
+import { lockState } from "./detector/state-lock.ts";
 import { buildApp } from "./http/app.ts";
 import type { App, Services } from "./http/services.ts";
 import { createMetrics, type DetectorRole, type Metrics } from "./metrics/metrics.ts";
@@ -79,11 +80,13 @@ export interface ComposedServer {
 
 /**
  * Everything a server needs, loaded and ready to listen.
- * @throws AtPatchError ATPATCH_BAD_SETTINGS, or ATPATCH_BAD_MODEL when no model could be loaded
+ * @throws AtPatchError ATPATCH_BAD_SETTINGS, also when another process has the state folder; ATPATCH_BAD_MODEL when no
+ *   model could be loaded
  */
 export async function composeServer(settings: Settings): Promise<ComposedServer> {
   const logger = createLogger(settings);
   const { tokens, generated } = await readTokens(settings);
+  const lock = await lockState(settings.state);
   const models: ServedModel[] = [];
   const metrics = createMetrics({ roles: () => detectorRoles(models) });
   const events = new EventBus(1024, (message) => logger.warn(message));
@@ -92,6 +95,7 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
     events.close();
     await Promise.all(models.map((model) => model.close()));
     await scorer.close();
+    await lock.release();
   };
   try {
     for (const path of await modelPaths(settings.models)) {

@@ -80,13 +80,26 @@ export function continueChain(
  */
 export function readChain(end: ChainEnd, line: string): { entry: ControlEntry; end: ChainEnd } {
   const entry = decodeEntry(line, end.length);
-  if (entry.sequence !== end.length || entry.parent !== end.digest) {
-    throw new AtPatchError(
-      "ATPATCH_INTERNAL",
-      `control log, entry ${end.length}: it does not continue the entry before; the log was changed`,
-    );
-  }
+  checkContinues(end, entry);
   return { entry, end: { length: end.length + 1, digest: lineDigest(line) } };
+}
+
+/**
+ * The end of the chain after an entry that came without its line: the line is the entry written as {@link continueChain}
+ * does, so the fields must be in the order of the log.
+ * @throws AtPatchError ATPATCH_INTERNAL when it does not continue the chain
+ */
+export function continuesFrom(end: ChainEnd, entry: ControlEntry): ChainEnd {
+  checkContinues(end, entry);
+  return { length: end.length + 1, digest: lineDigest(JSON.stringify(entry)) };
+}
+
+function checkContinues(end: ChainEnd, { sequence, parent }: ControlEntry): void {
+  if (sequence === end.length && parent === end.digest) return;
+  throw new AtPatchError(
+    "ATPATCH_INTERNAL",
+    `control log, entry ${end.length}: it does not continue the entry before; the log was changed`,
+  );
 }
 
 /**

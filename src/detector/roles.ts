@@ -65,7 +65,7 @@ export class RoleHolds {
     try {
       for (const { id, field } of named) {
         if (this.#held.has(id) || fresh.has(id)) continue;
-        fresh.set(id, await this.#hold(id).catch((error: unknown) => Promise.reject(inField(field, error))));
+        fresh.set(id, await inField(field, this.#hold(id)));
       }
     } catch (error) {
       drop();
@@ -94,7 +94,12 @@ export function isInCanary({ canary }: Policy, key: string | undefined): boolean
   return hash * 100 < canary.percent * 2 ** 32;
 }
 
-function inField(field: string | null, error: unknown): unknown {
-  if (field === null || !(error instanceof AtPatchError)) return error;
-  return new AtPatchError(error.code, `${field}: ${error.message}`, { cause: error });
+/** The result of holding; a failure is told with the field that names the detector. */
+async function inField<T>(field: string | null, held: Promise<T>): Promise<T> {
+  try {
+    return await held;
+  } catch (error) {
+    if (field === null || !(error instanceof AtPatchError)) throw error;
+    throw new AtPatchError(error.code, `${field}: ${error.message}`, { cause: error });
+  }
 }

@@ -54,7 +54,7 @@ export function scorerOf(tensors: DetectorTensors): Scorer {
  * one of its sites. Sites that are not reported, or did not run, say nothing.
  */
 export function gates(scorer: Scorer, reports: readonly ScoredSite[], batch: number): boolean[] {
-  const open = new Array<boolean>(batch).fill(false);
+  const open = Array.from({ length: batch }, () => false);
   for (const site of scorer) {
     const report = reports.find((candidate) => candidate.site === site.site);
     if (report === undefined || report.keys === 0) continue;

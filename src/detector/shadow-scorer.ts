@@ -98,7 +98,7 @@ export class ShadowScorer {
 
   #stopped(worker: Worker | null): void {
     if (this.#worker === worker) this.#worker = null;
-    for (const job of [...this.#jobs.keys()]) this.#settle(job, null);
+    for (const job of this.#jobs.keys()) this.#settle(job, null);
   }
 
   #settle(id: number, gates: readonly boolean[] | null): void {
