@@ -3,6 +3,8 @@ import type { Writable } from "node:stream";
 import {
   Server,
   ServerCredentials,
+  logVerbosity,
+  setLogVerbosity,
   type handleUnaryCall,
   type ServerWritableStream,
   type UntypedServiceImplementation,
@@ -28,6 +30,8 @@ export interface GrpcServer {
 }
 
 export async function createGrpcServer(services: GrpcServices, options: GrpcOptions): Promise<GrpcServer> {
+  // What goes wrong is told by errors; the library would write to the console besides.
+  setLogVerbosity(logVerbosity.NONE);
   const definitions = await loadDefinitions();
   const observer = new CallObserver(services, options.logger);
   const ending = new AbortController();
@@ -37,18 +41,26 @@ export async function createGrpcServer(services: GrpcServices, options: GrpcOpti
     "grpc.max_concurrent_streams": mostCalls,
   });
 
-  const unary =
-    (method: string, handler: UnaryHandler, whileClosing = false): handleUnaryCall<unknown, unknown> =>
-    (call, callback) => {
-      void observer
-        .handle(call, { method, whileClosing }, async (context) => {
-          let headers: Readonly<Record<string, string>> = {};
-          const answer = await handler(call.request as never, context, (more) => (headers = more));
-          call.sendMetadata(answerMetadata({ "x-request-id": context.id, ...headers }));
-          return answer;
-        })
-        .then((done) => ("answer" in done ? callback(null, done.answer) : callback(done.failure)));
+  const unary = (
+    method: string,
+    handler: UnaryHandler,
+    whileClosing = false,
+  ): handleUnaryCall<unknown, unknown> => {
+    const respond: (...of: Parameters<handleUnaryCall<unknown, unknown>>) => Promise<void> = async (
+      call,
+      callback,
+    ) => {
+      const done = await observer.handle(call, { method, whileClosing }, async (context) => {
+        let headers: Readonly<Record<string, string>> = {};
+        const answer = await handler(call.request as never, context, (more) => (headers = more));
+        call.sendMetadata(answerMetadata({ "x-request-id": context.id, ...headers }));
+        return answer;
+      });
+      if ("answer" in done) callback(null, done.answer);
+      else callback(done.failure);
     };
+    return (call, callback) => void respond(call, callback);
+  };
 
   const inference: UntypedServiceImplementation = {
     ModelStreamInfer: (stream: InferStream) => {
@@ -82,7 +94,7 @@ export async function createGrpcServer(services: GrpcServices, options: GrpcOpti
         const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
         server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
           if (error === null) resolve(bound);
-          else reject(error);
+          else reject(new Error(/listen E[^\]]*/.exec(error.message)?.[0] ?? error.message));
         });
       }),
     close: () => {

@@ -1,5 +1,4 @@
 /** `ModelStreamInfer`: requests one after the other, one answer each, in their order. */
-import { once } from "node:events";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { AtPatchError } from "../shared/errors.ts";
 import type { CallContext } from "./context.ts";
@@ -21,35 +20,41 @@ export async function inferStream(
   context: CallContext,
   ending: AbortSignal,
 ): Promise<void> {
-  const requests = stream[Symbol.asyncIterator]() as AsyncIterator<InferRequestMessage>;
   const { signal } = context.call;
+  let ended = false;
+  stream.once("end", () => {
+    ended = true;
+  });
   for (;;) {
-    const next = await nextUnless(ending, requests);
-    if (next === null) throw new AtPatchError("ATPATCH_NOT_READY", "the server is draining");
-    if (next.done === true || signal?.aborted) return;
-    const answer = await answerTo(services, next.value, context);
+    if (ending.aborted) throw new AtPatchError("ATPATCH_NOT_READY", "the server is draining");
+    if (ended || signal?.aborted) return;
+    const request = stream.read() as InferRequestMessage | null;
+    if (request === null) {
+      await oneOf(stream, ["readable", "end"], [ending, ...(signal ? [signal] : [])]);
+      continue;
+    }
+    const answer = await answerTo(services, request, context);
     if (signal?.aborted) return;
-    // A caller who leaves meanwhile ends the wait.
-    if (!stream.write(answer)) await once(stream, "drain", { ...(signal && { signal }) }).catch(() => {});
+    if (!stream.write(answer)) await oneOf(stream, ["drain"], signal ? [signal] : []);
   }
 }
 
-/** The next value, or null when the signal comes first. */
-async function nextUnless<T>(
-  ending: AbortSignal,
-  values: AsyncIterator<T>,
-): Promise<IteratorResult<T, unknown> | null> {
-  if (ending.aborted) return null;
-  let stop = (): void => {};
-  const ended = new Promise<null>((resolve) => {
-    stop = () => resolve(null);
+/** Resolves at the first of the events, or when a signal is aborted. */
+function oneOf(
+  stream: InferStream,
+  events: readonly string[],
+  signals: readonly AbortSignal[],
+): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      for (const event of events) stream.off(event, done);
+      for (const signal of signals) signal.removeEventListener("abort", done);
+      resolve();
+    };
+    for (const event of events) stream.on(event, done);
+    for (const signal of signals) signal.addEventListener("abort", done);
+    if (signals.some((signal) => signal.aborted)) done();
   });
-  ending.addEventListener("abort", stop);
-  try {
-    return await Promise.race([values.next(), ended]);
-  } finally {
-    ending.removeEventListener("abort", stop);
-  }
 }
 
 async function answerTo(

@@ -42,7 +42,7 @@ const extremes = {
 type Echoed = keyof typeof extremes;
 const halfless = Object.keys(extremes).filter((datatype) => datatype !== "FP16") as Echoed[];
 
-const of = (datatype: Echoed): Tensor => {
+const extremeTensor = (datatype: Echoed): Tensor => {
   const data: TypedArray = new datatypes[datatype](4);
   for (const [at, value] of extremes[datatype].entries()) data[at] = value;
   return tensor(datatype, [2, 2], data);
@@ -52,7 +52,7 @@ const x = (...samples: number[][][]): PlainTensor => ({
   name: "x",
   tensor: float32([samples.length, 5, 4], samples.flat(2)),
 });
-const input = (name: string, of: PlainTensor["tensor"]): PlainTensor => ({ name, tensor: of });
+const input = (name: string, value: PlainTensor["tensor"]): PlainTensor => ({ name, tensor: value });
 
 interface Served {
   readonly server: TinyServer;
@@ -114,7 +114,7 @@ describe.each(encodings)("%s", (encoding) => {
   });
 
   it.each(halfless)("returns %s bit for bit", async (datatype) => {
-    const inputs = halfless.map((each) => input(`in_${each}`, of(each)));
+    const inputs = halfless.map((each) => input(`in_${each}`, extremeTensor(each)));
     const answer = await ask(
       {
         inputs: [x(tinySample(), tinySample()), ...inputs],
@@ -126,19 +126,19 @@ describe.each(encodings)("%s", (encoding) => {
     expect(answer.outputs!.map(({ name }) => name)).toEqual([`out_${datatype}`, "logits"]);
     const [output] = answer.outputs!;
     expect(output!.tensor).toMatchObject({ datatype, shape: [2, 2] });
-    expect(Buffer.from(writeRaw(output!.tensor))).toEqual(Buffer.from(writeRaw(of(datatype))));
+    expect(Buffer.from(writeRaw(output!.tensor))).toEqual(Buffer.from(writeRaw(extremeTensor(datatype))));
   });
 
   // Typed contents have no field for it.
   it.skipIf(encoding === "gRPC with typed contents")("returns FP16 bit for bit", async () => {
     const answer = await ask(
       {
-        inputs: [x(tinySample(), tinySample()), input("in_FP16", of("FP16"))],
+        inputs: [x(tinySample(), tinySample()), input("in_FP16", extremeTensor("FP16"))],
         outputs: [{ name: "out_FP16", datatype: "FP16" }],
       },
       half,
     );
-    expect(answer.outputs![0]!.tensor).toEqual(of("FP16"));
+    expect(answer.outputs![0]!.tensor).toEqual(extremeTensor("FP16"));
   });
 
   it("answers with classes: value, index and label, the largest first", async () => {
@@ -167,10 +167,15 @@ describe.each(encodings)("%s", (encoding) => {
       "ATPATCH_BAD_INPUT",
       /inputs\[1\]\.name: "x" is there twice/,
     ],
-    ["an unknown input", { inputs: [input("y", of("FP32"))] }, "ATPATCH_BAD_INPUT", /no input "y", only x/],
+    [
+      "an unknown input",
+      { inputs: [input("y", extremeTensor("FP32"))] },
+      "ATPATCH_BAD_INPUT",
+      /no input "y", only x/,
+    ],
     [
       "another datatype",
-      { inputs: [input("x", of("INT64"))] },
+      { inputs: [input("x", extremeTensor("INT64"))] },
       "ATPATCH_UNPROCESSABLE",
       /takes FP32 \[any, 5, 4\], got INT64 \[2, 2\]/,
     ],
@@ -239,7 +244,7 @@ describe.each(encodings)("%s", (encoding) => {
   );
 });
 
-function bytesTensorOf({ tensor: of }: PlainTensor) {
-  if (of.datatype !== "BYTES") throw new Error("these are no texts");
-  return of;
+function bytesTensorOf({ tensor: output }: PlainTensor) {
+  if (output.datatype !== "BYTES") throw new Error("these are no texts");
+  return output;
 }
