@@ -4,7 +4,7 @@ import { bundleId } from "../detector/bundle.ts";
 import { percentText } from "../training/refusals.ts";
 import { referenceTaps } from "../training/reference.ts";
 import { train } from "../training/train.ts";
-import type { TrainingReport } from "../training/report.ts";
+import type { ProtectionReport, TrainingReport } from "../training/report.ts";
 import { packageVersion } from "../version.ts";
 import { natural, share, shareFromZero } from "./arguments.ts";
 import { readDebugFile, writeWhole } from "./files.ts";
@@ -20,6 +20,7 @@ interface Options {
   readonly maxAltered: number;
   readonly seed: number;
   readonly acceptPartial?: boolean;
+  readonly detect?: boolean;
   readonly json?: boolean;
 }
 
@@ -33,6 +34,7 @@ export function trainCommand(context: Context): Command {
     .option("--max-altered <share>", "clean predictions that may change", shareFromZero, 0.005)
     .option("--seed <number>", "seed of every random choice", natural, 0)
     .option("--accept-partial", "go on when attention columns explain only a part of the failures")
+    .option("--detect", "fit a detector although the model has protected columns")
     .option("--json", "print one JSON document")
     .addHelpText(
       "after",
@@ -44,6 +46,9 @@ A debug set has one sample a line:
 The detector is chosen by cross-validation: fitted on one half of the set, judged by what it does to the other half. Below
 15 % repaired failures nothing is written, because those are ordinary errors; up to 50 % only with --accept-partial.
 The same model, set, options and seed give the same bytes.
+
+When atpatch.json marks columns of a table as protected, nothing is detected: those columns are repaired in every sample, so
+that no answer depends on them, and clean samples alone are enough. --detect fits a detector all the same.
 
 Examples:
   $ atpatch train --model models/gtsrb-vit --debug models/gtsrb-vit/debug.jsonl.gz --out patch.safetensors
@@ -61,6 +66,7 @@ Examples:
           maxAltered: options.maxAltered,
           seed: options.seed,
           acceptPartial: options.acceptPartial === true,
+          detect: options.detect === true,
           provenance: {
             tool: `atpatch ${packageVersion()}`,
             model: model.folder.name,
@@ -94,9 +100,26 @@ function trainedText(trained: {
   detector: string;
   bytes: number;
   seconds: number;
-  report: TrainingReport;
+  report: TrainingReport | ProtectionReport;
 }): string {
   const { report, out, detector, bytes, seconds } = trained;
+  const next = `${out}: ${detector}, ${bytes} bytes, ${seconds.toFixed(0)} s
+Next: atpatch evaluate --model … --detector ${out} --test <samples kept aside>
+`;
+  if (report.verdict === "protected") {
+    return `${report.protected.join(", ")}: repaired in every sample, so that no answer depends on it
+
+Whole debug set, unpatched → patched
+${table([
+  [
+    "clean accuracy",
+    `${rateText(report.self_check.clean.accuracy_unpatched)} → ${rateText(report.self_check.clean.accuracy)}`,
+  ],
+  ["answer changed", rateText(report.self_check.clean.altered)],
+])}
+
+${next}`;
+  }
   const { held_out: held, calibration, self_check: check, localization } = report;
   const verdict = {
     trigger: "the failures look like a trigger, and the detector finds it",
@@ -144,7 +167,5 @@ ${table([
   ],
 ])}
 
-${out}: ${detector}, ${bytes} bytes, ${seconds.toFixed(0)} s
-Next: atpatch evaluate --model … --detector ${out} --test <samples kept aside>
-`;
+${next}`;
 }

@@ -23,6 +23,9 @@ export const bundleMetadataSchema = Type.Object(
     kernel: Type.Enum([1, 3]),
     reference: Type.Enum(["benign", "attention-only", "zero"]),
     keys: Type.Union([Type.Null(), Type.Integer({ minimum: 1, maximum: maxExtent })]),
+    forced: Type.Optional(
+      Type.Array(Type.Integer({ minimum: 0, maximum: maxExtent - 1 }), { uniqueItems: true }),
+    ),
     thresholds: Type.Array(Type.Object({ site, gate: Type.Number(), column: Type.Number() }, closed)),
     provenance: Type.Record(Type.String(), Type.Unknown()),
     report: Type.Record(Type.String(), Type.Unknown()),

@@ -40,7 +40,7 @@ const shapes: Readonly<Record<DetectorTensorName, readonly Dim[]>> = detectorSha
  */
 export function checkDetectorTensors(tensors: ReadonlyMap<string, Tensor>): DetectorTensors {
   for (const name of tensors.keys()) {
-    if (!Object.hasOwn(shapes, name)) throw bad(name, "a detector has no such tensor");
+    if (name !== "forced" && !Object.hasOwn(shapes, name)) throw bad(name, "a detector has no such tensor");
   }
   const sizes = new Map<string, number>();
   const checked: Partial<Record<DetectorTensorName, Tensor>> = {};
@@ -50,7 +50,9 @@ export function checkDetectorTensors(tensors: ReadonlyMap<string, Tensor>): Dete
     checkForm(name, tensor, sizes);
     checked[name] = tensor;
   }
-  const detector = checked as DetectorTensors;
+  const forced = tensors.get("forced");
+  if (forced) checkForced(forced);
+  const detector: DetectorTensors = { ...(checked as DetectorTensors), ...(forced && { forced }) };
   checkSizes(sizes);
   checkRanges(detector, sizes.get("D") ?? 0);
   return detector;
@@ -74,6 +76,13 @@ function checkForm(
   if (data instanceof Float32Array) {
     const at = data.findIndex((value) => !Number.isFinite(value));
     if (at >= 0) throw bad(name, `expected finite numbers, got ${data[at]} at element ${at}`);
+  }
+}
+
+function checkForced({ datatype, shape, data }: Tensor): void {
+  const [keys = 0, ...more] = shape;
+  if (datatype !== "BOOL" || more.length > 0 || keys < 1 || keys > maxExtent || data.length !== keys) {
+    throw bad("forced", `expected BOOL [key positions], got ${datatype} [${shape.join(", ")}]`);
   }
 }
 

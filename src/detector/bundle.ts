@@ -1,8 +1,14 @@
 /** The file a detector travels in: safetensors whose metadata says what it is, for which model, and how good it is. */
-import { detectorTensorNames, settingIndex, type DetectorTensors } from "../shared/detector-tensors.ts";
+import {
+  detectorTensorNames,
+  forcedColumns,
+  settingIndex,
+  type DetectorTensors,
+} from "../shared/detector-tensors.ts";
 import { sha256 } from "../shared/digest.ts";
 import { AtPatchError, messageOf } from "../shared/errors.ts";
 import type { PatchDescription } from "../shared/patched-model.ts";
+import type { Tensor } from "../shared/tensor.ts";
 import { readSafetensors, writeSafetensors, type Safetensors } from "../shared/safetensors.ts";
 import { parseBundleMetadata } from "./bundle-metadata.ts";
 import { checkDetectorTensors } from "./bundle-tensors.ts";
@@ -24,6 +30,8 @@ export interface BundleMetadata {
   readonly reference: "benign" | "attention-only" | "zero";
   /** Key positions the reference is bound to (of the widest site), or null when it fits any length. */
   readonly keys: number | null;
+  /** Key columns that are repaired in every sample, whatever is scored; none when absent. */
+  readonly forced?: readonly number[];
   readonly thresholds: readonly { readonly site: number; readonly gate: number; readonly column: number }[];
   /** Who made it: tool version, time (`createdAt`, ISO 8601), seed, debug set digest, options. */
   readonly provenance: Readonly<Record<string, unknown>>;
@@ -48,7 +56,8 @@ export function bundleId(bytes: Uint8Array): string {
  * @throws AtPatchError ATPATCH_BAD_BUNDLE for what `parseBundle` would refuse
  */
 export function encodeBundle(metadata: BundleMetadata, tensors: DetectorTensors): Uint8Array {
-  const named = new Map(detectorTensorNames.map((name) => [name, tensors[name]]));
+  const named = new Map<string, Tensor>(detectorTensorNames.map((name) => [name, tensors[name]]));
+  if (tensors.forced) named.set("forced", tensors.forced);
   const atpatch = JSON.stringify(metadata);
   checkAgreement(parseBundleMetadata(atpatch), checkDetectorTensors(named));
   const bytes = asBundleFault(() => writeSafetensors(named, { atpatch }));
@@ -114,6 +123,17 @@ function checkAgreement(metadata: BundleMetadata, tensors: DetectorTensors): voi
     }
   }
   checkReference(metadata, tensors);
+  checkForced(metadata, tensors);
+}
+
+function checkForced({ forced = [], keys }: BundleMetadata, tensors: DetectorTensors): void {
+  const columns = forcedColumns(tensors);
+  if (columns.join(", ") !== forced.join(", ")) {
+    throw bad(`tensor forced: forces [${columns.join(", ")}], the metadata says [${forced.join(", ")}]`);
+  }
+  if (tensors.forced && tensors.forced.shape[0] !== keys) {
+    throw bad(`tensor forced: expected the ${keys ?? "fixed number of"} key positions of the reference`);
+  }
 }
 
 function checkReference(metadata: BundleMetadata, tensors: DetectorTensors): void {

@@ -64,6 +64,8 @@ export interface AxisFlags {
 export interface RunResult {
   readonly outputs: Readonly<Record<string, Tensor>>;
   readonly flags: readonly AxisFlags[];
+  /** Columns of the first key axis that the detector forces in every sample; absent when it forces none. */
+  readonly forced?: readonly number[];
   /** One entry for every site of `RunRequest.report`, from the first pass; absent when nothing was asked for. */
   readonly reports?: readonly SiteReport[];
   /** Samples that took a second pass because their first flag came late. */

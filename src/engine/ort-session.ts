@@ -1,10 +1,12 @@
 /** One runtime session of a patched model and the detectors it can run with. For worker threads only: everything here blocks. */
 import { InferenceSession, type Tensor as OrtTensor } from "onnxruntime-node";
+import { forcedColumns } from "../shared/detector-tensors.ts";
 import { AtPatchError, messageOf } from "../shared/errors.ts";
 import { hotfixNames, type PatchDescription } from "../shared/patched-model.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import type { AxisFlags } from "./engine.ts";
 import { siteReport } from "./site-report.ts";
+import { joinForced } from "./force.ts";
 import { ownedFrame, unpackFrame, type Frame } from "./frame.ts";
 import { cleanRuntimeMessage } from "./ort-errors.ts";
 import { fromOrtTensor, toOrtTensor } from "./ort-tensors.ts";
@@ -13,12 +15,20 @@ import { firstSites, runRechecked, type Pass, type PassFeeds } from "./recheck.t
 
 type Feeds = Record<string, OrtTensor>;
 
+/** A detector as runs use it. */
+interface Detector {
+  readonly feeds: Feeds;
+  /** BOOL [Tk]: columns of the first key axis that are forced in every sample, and their positions. */
+  readonly forced: Tensor | undefined;
+  readonly forcedColumns: readonly number[];
+}
+
 export class PatchedSession {
   readonly #session: InferenceSession;
   readonly #description: PatchDescription;
   readonly #folder: string;
   readonly #firstSites: readonly number[];
-  readonly #detectors = new Map<DetectorKey, Feeds>();
+  readonly #detectors = new Map<DetectorKey, Detector>();
 
   private constructor(session: InferenceSession, { description, session: { folder } }: WorkerStart) {
     this.#session = session;
@@ -46,10 +56,15 @@ export class PatchedSession {
   /** Keeps a detector's tensors, ready to be fed. */
   publish(detector: DetectorKey, tensors: Frame): void {
     const feeds: Feeds = {};
-    for (const [name, tensor] of Object.entries(unpackFrame(ownedFrame(tensors)))) {
+    const { forced, ...fed } = unpackFrame(ownedFrame(tensors));
+    for (const [name, tensor] of Object.entries(fed)) {
       feeds[hotfixNames.detector(name)] = toOrtTensor(name, tensor);
     }
-    this.#detectors.set(detector, feeds);
+    this.#detectors.set(detector, {
+      feeds,
+      forced,
+      forcedColumns: forcedColumns({ ...(forced && { forced }) }),
+    });
   }
 
   retire(detector: DetectorKey): void {
@@ -65,21 +80,22 @@ export class PatchedSession {
     if (detector === undefined) {
       throw new AtPatchError("ATPATCH_UNKNOWN_DETECTOR", `detector ${message.detector} is not published`);
     }
-    const feeds = this.#passFeeds(message);
-    const run = (pass: PassFeeds): Promise<Pass> => this.#pass(detector, pass, message.outputs);
+    const feeds = this.#passFeeds(message, detector);
+    const run = (pass: PassFeeds): Promise<Pass> => this.#pass(detector.feeds, pass, message.outputs);
     const result = message.recheck
       ? await runRechecked(run, feeds, this.#firstSites)
       : { ...(await run(feeds)), rechecked: [] };
     const { reports, ...rest } = result;
     const reported = message.report.length > 0 && { reports };
-    return { ...rest, ...reported, inferMs: performance.now() - started };
+    const forced = detector.forcedColumns.length > 0 && { forced: detector.forcedColumns };
+    return { ...rest, ...forced, ...reported, inferMs: performance.now() - started };
   }
 
   async release(): Promise<void> {
     await this.#session.release();
   }
 
-  #passFeeds({ feeds, batch, report }: RunMessage): PassFeeds {
+  #passFeeds({ feeds, batch, report }: RunMessage, detector: Detector): PassFeeds {
     const tensors = unpackFrame(feeds);
     const inputs = Object.fromEntries(this.#description.inputs.map(({ name }) => [name, tensors[name]!]));
     const force: Record<number, Tensor> = {};
@@ -87,6 +103,7 @@ export class PatchedSession {
       const forced = tensors[hotfixNames.force(axis)];
       if (forced !== undefined) force[axis] = forced;
     }
+    if (detector.forced) force[0] = joinForced(force[0], detector.forced, batch);
     return { batch, inputs, modes: tensors[hotfixNames.mode]!, force, report };
   }
 

@@ -36,11 +36,16 @@ export function addDefaults(graph: GraphProto, { detector, mode }: DetectorDefau
     dims: readonly number[],
     data: ArrayBufferView,
   ): TensorProto => create(TensorProtoSchema, { name, dataType, dims: dims.map(BigInt), rawData: raw(data) });
+  const first = hotfixNames.force(0);
+  const forceDefault = (name: string): TensorProto => {
+    const columns = name === first && detector.forced ? detector.forced.data : Uint8Array.of(0);
+    return constant(name, DataType.BOOL, [1, columns.length], columns);
+  };
   graph.initializer.push(
     constant(hotfixNames.mode, DataType.INT32, [1], Int32Array.of(modeCodes[mode])),
     ...graph.input
       .filter(({ name }) => name.startsWith(hotfixNames.force(0).slice(0, -1)))
-      .map(({ name }) => constant(name, DataType.BOOL, [1, 1], Uint8Array.of(0))),
+      .map(({ name }) => forceDefault(name)),
     ...detectorTensorNames.map((name) => {
       const { datatype, shape, data } = detector[name];
       const type = datatype === "INT64" ? DataType.INT64 : DataType.FLOAT;

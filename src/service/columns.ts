@@ -12,6 +12,8 @@ export interface FlaggedColumn {
   readonly axis?: number;
   /** Detector probability: sigmoid of its logit. */
   readonly score: number;
+  /** Repaired in every sample, whatever it holds; absent when the detector found the column. */
+  readonly forced?: true;
   /** Sites at which the column is treated: from the first that flagged it on, within its axis. */
   readonly sites: readonly number[];
   /** What the column stands for in the instance; absent when it stands for nothing the caller sent. */
@@ -31,6 +33,8 @@ const instanceAxis = 0;
 
 export interface ColumnSources {
   readonly flags: readonly AxisFlags[];
+  /** Columns of the first key axis that the detector forces in every sample. */
+  readonly forced?: readonly number[] | undefined;
   readonly sites: readonly SiteDescription[];
   readonly locate: (column: number) => ColumnPlace | null;
   /** Masses at every site, when an explanation was asked for. */
@@ -39,17 +43,19 @@ export interface ColumnSources {
 
 /** Flagged columns of sample `sample`, by axis and position. */
 export function flaggedColumns(sample: number, sources: ColumnSources): FlaggedColumn[] {
-  const { flags, sites, locate, masses } = sources;
+  const { flags, forced = [], sites, locate, masses } = sources;
   return flags.flatMap(({ keys, firstSite, score }, axis) => {
     const columns: FlaggedColumn[] = [];
     for (let index = 0; index < keys; index += 1) {
       const first = firstSite[sample * keys + index]!;
       if (first === 0) continue;
       const at = axis === instanceAxis ? locate(index) : null;
+      const isForced = axis === instanceAxis && forced.includes(index);
       columns.push({
         index,
         ...(flags.length > 1 && { axis }),
-        score: sigmoid(score[sample * keys + index]!),
+        score: isForced ? 1 : sigmoid(score[sample * keys + index]!),
+        ...(isForced && { forced: true }),
         sites: sites
           .filter((site) => site.axis === axis && site.index >= first - 1)
           .map((site) => site.index),

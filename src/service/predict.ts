@@ -76,6 +76,7 @@ export class PredictService {
         failedOpen: run.failedOpen,
         columns: flaggedColumns(sample, {
           flags,
+          forced: run.result.forced,
           sites,
           masses,
           locate: (column) => prepared.locate(sample, column),

@@ -1,8 +1,9 @@
 /** One run of a patched model on behalf of a request: mode, detector, engine, counts. Shared by all protocols. */
-import type { AxisFlags, RunOptions, RunResult } from "../engine/engine.ts";
+import type { RunOptions, RunResult } from "../engine/engine.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import { modeCodes, type Mode } from "../shared/patched-model.ts";
 import type { Tensor } from "../shared/tensor.ts";
+import { isTriggered } from "../shared/triggered.ts";
 import { canaryKey, effectiveMode, type Call, type CallRules } from "./call.ts";
 import type { ServedModel } from "./models.ts";
 import type { ServiceObserver } from "./observer.ts";
@@ -74,7 +75,7 @@ export class PatchedRunner {
         failedOpen,
         detector,
         revision,
-        triggered: triggeredSamples(result.flags, input.batch),
+        triggered: Array.from({ length: input.batch }, (_, sample) => isTriggered(result, sample)),
       };
       this.#report(model, run, call);
       model.watch.answered({
@@ -100,11 +101,13 @@ export class PatchedRunner {
 
   #report(model: ServedModel, run: PatchedRun, call: Call): void {
     const flagged = new Map<number, number>();
-    for (const axis of run.result.flags) {
-      for (const site of axis.firstSite) {
-        if (site > 0) flagged.set(site - 1, (flagged.get(site - 1) ?? 0) + 1);
-      }
-    }
+    const { flags, forced = [] } = run.result;
+    flags.forEach(({ keys, firstSite }, axis) => {
+      firstSite.forEach((site, at) => {
+        const found = site > 0 && !(axis === 0 && forced.includes(at % keys));
+        if (found) flagged.set(site - 1, (flagged.get(site - 1) ?? 0) + 1);
+      });
+    });
     const report = {
       model: model.name,
       detector: run.detector,
@@ -134,12 +137,4 @@ function optionsOf(model: ServedModel, call: Call): RunOptions {
 /** A failure that the detector may have caused; a crash, a full queue or a passed deadline is none that trying again helps. */
 function mayBeDetection(error: unknown): boolean {
   return error instanceof AtPatchError && error.code === "ATPATCH_UNPROCESSABLE";
-}
-
-function triggeredSamples(flags: readonly AxisFlags[], batch: number): boolean[] {
-  return Array.from({ length: batch }, (_, sample) =>
-    flags.some(({ keys, firstSite }) =>
-      firstSite.subarray(sample * keys, (sample + 1) * keys).some((site) => site > 0),
-    ),
-  );
 }

@@ -35,9 +35,19 @@ export interface DetectorTensors {
   readonly reference_value: Tensor;
   /** float32 [5]: see {@link settingIndex}. */
   readonly settings: Tensor;
+  /**
+   * BOOL [Tk], no input of the graph: columns that are repaired in every sample, whatever is scored, as when a table's
+   * protected attribute is to have no say. Absent: none.
+   */
+  readonly forced?: Tensor;
 }
 
-export type DetectorTensorName = keyof DetectorTensors;
+export type DetectorTensorName = Exclude<keyof DetectorTensors, "forced">;
+
+/** Positions of the columns that a detector forces. */
+export function forcedColumns({ forced }: Pick<DetectorTensors, "forced">): number[] {
+  return Array.from(forced?.data ?? [], Number).flatMap((is, column) => (is === 1 ? [column] : []));
+}
 
 /** Names in the order they are fed. */
 export const detectorTensorNames = [

@@ -53,7 +53,12 @@ export function createTabularTask({
   return {
     kind: "tabular-classification",
     labels: scores.labels,
-    layout: { kind: "features", firstKey, names },
+    layout: {
+      kind: "features",
+      firstKey,
+      names,
+      protected: columns.flatMap((column, i) => (column.protected ? [firstKey + i] : [])),
+    },
     prepare,
     predict: scores.predict,
     logits: scores.logits,

@@ -48,4 +48,10 @@ export interface Task {
 export type KeyLayout =
   | { readonly kind: "grid"; readonly firstKey: number; readonly rows: number; readonly columns: number }
   | { readonly kind: "sequence"; readonly firstKey: number }
-  | { readonly kind: "features"; readonly firstKey: number; readonly names: readonly string[] };
+  | {
+      readonly kind: "features";
+      readonly firstKey: number;
+      readonly names: readonly string[];
+      /** Key positions of protected attributes, rising. */
+      readonly protected: readonly number[];
+    };

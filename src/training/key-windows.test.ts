@@ -39,6 +39,8 @@ describe("windowRounds", () => {
   });
 
   it("takes single features", () => {
-    expect(windowRounds({ kind: "features", firstKey: 0, names: ["a", "b"] }, [0, 1])).toEqual([[[0], [1]]]);
+    expect(windowRounds({ kind: "features", firstKey: 0, names: ["a", "b"], protected: [] }, [0, 1])).toEqual(
+      [[[0], [1]]],
+    );
   });
 });

@@ -29,7 +29,9 @@ describe("ringAround", () => {
   });
 
   it("is empty for features of a table", () => {
-    expect(ringAround([2], { kind: "features", firstKey: 1, names: ["a", "b"] }, 3).size).toBe(0);
+    expect(ringAround([2], { kind: "features", firstKey: 1, names: ["a", "b"], protected: [] }, 3).size).toBe(
+      0,
+    );
   });
 });
 

@@ -2,6 +2,7 @@
 import type { InferenceEngine, RunResult } from "../engine/engine.ts";
 import { modeCodes, type Mode } from "../shared/patched-model.ts";
 import type { Tensor } from "../shared/tensor.ts";
+import { isTriggered } from "../shared/triggered.ts";
 import type { Task } from "../tasks/task.ts";
 import { stackInputs, type PreparedSample, type SampleStore } from "./sample-store.ts";
 
@@ -160,12 +161,6 @@ export class ModelRuns {
     const tensor: Tensor = { datatype: "BOOL", shape: [asks.length, length], data };
     return Object.fromEntries(keys.flatMap((count, axis) => (count === length ? [[axis, tensor]] : [])));
   }
-}
-
-function isTriggered({ flags }: RunResult, row: number): boolean {
-  return flags.some(({ keys, firstSite }) =>
-    firstSite.subarray(row * keys, (row + 1) * keys).some((site) => site > 0),
-  );
 }
 
 /** Index of the largest logit; the first one of equals. */

@@ -3,6 +3,7 @@ import { referenceLogits } from "../hotfix/reference/detect.ts";
 import { AdamW } from "./adam.ts";
 import { writeWindow } from "./column-windows.ts";
 import { standardisation, type FeatureSet, type SiteColumns } from "./columns.ts";
+import type { DetectorTensorName } from "../shared/detector-tensors.ts";
 import { detectorTensors } from "./detector-tensors.ts";
 import { scoreSamples } from "./fit.ts";
 import { activationsFor, backward, forward, parameters, randomNetwork, zeroNetwork } from "./network.ts";
@@ -76,7 +77,7 @@ describe("the detector's network", () => {
       kind: "benign",
       firstKey: 1,
     });
-    const data = (name: keyof typeof tensors): Float32Array => tensors[name].data as Float32Array;
+    const data = (name: DetectorTensorName): Float32Array => tensors[name].data as Float32Array;
     const expected = referenceLogits(
       Array.from({ length: width }, (_, f) =>
         [...visible.keys()].map((key) => columns.samples[0]!.features[key * width + f]!),

@@ -28,6 +28,15 @@ export interface TrainingReport {
   readonly search: readonly HeldOutReport[];
 }
 
+/** The report on a patch that repairs protected columns in every sample. */
+export interface ProtectionReport {
+  readonly verdict: "protected";
+  /** Names of the columns that are repaired in every sample. */
+  readonly protected: readonly string[];
+  /** The whole debug set through the patch. */
+  readonly self_check: TrainingReport["self_check"];
+}
+
 export interface LocalizationReport {
   readonly failing: number;
   /** Samples of the failing set that the model answers rightly; they were left aside. */

@@ -16,10 +16,11 @@ import { fitCandidate } from "./candidate.ts";
 import { calibrate, finalSplit } from "./final-fit.ts";
 import { gatherData, type Gathered } from "./gather.ts";
 import { ModelRuns } from "./model-runs.ts";
+import { protect } from "./protect.ts";
 import { Random } from "./random.ts";
 import { Repairs } from "./repairs.ts";
 import { checkGathered, checkSizes, refusal } from "./refusals.ts";
-import { trainingReport, type TrainingReport } from "./report.ts";
+import { trainingReport, type ProtectionReport, type TrainingReport } from "./report.ts";
 import { SampleStore } from "./sample-store.ts";
 import { stratifiedFolds } from "./split.ts";
 
@@ -33,6 +34,8 @@ export interface TrainOptions {
   readonly steps?: number;
   /** Go on when only a part of the failures is explained by attention columns. */
   readonly acceptPartial?: boolean;
+  /** Fit a detector although the model has protected columns, which are otherwise repaired in every sample. */
+  readonly detect?: boolean;
   /** What else the bundle's provenance says: tool version, digest of the debug set. */
   readonly provenance?: Readonly<Record<string, unknown>>;
   readonly progress?: TrainProgress;
@@ -43,7 +46,7 @@ export type TrainProgress = (stage: string, done: number, all: number) => void;
 
 export interface Trained {
   readonly bundle: Uint8Array;
-  readonly report: TrainingReport;
+  readonly report: TrainingReport | ProtectionReport;
 }
 
 /** Base samples are dealt to this many folds for choosing; two leave most failing samples held out. */
@@ -62,8 +65,12 @@ export async function train(
   options: TrainOptions,
 ): Promise<Trained> {
   const progress = options.progress ?? (() => {});
-  checkSizes(samples, options.falseFlagRate);
   const runs = new ModelRuns(engine, task, new SampleStore(task, samples));
+  const { layout } = task;
+  if (layout.kind === "features" && layout.protected.length > 0 && options.detect !== true) {
+    return protect(runs, layout.protected, { ...options.provenance }, progress);
+  }
+  checkSizes(samples, options.falseFlagRate);
   const gathered = await gatherData(runs, progress);
   checkGathered(gathered);
   const published = new PublishedReferences(engine, gathered);

@@ -58,7 +58,10 @@ export type PlaceBody = Static<typeof place>;
 const column = Type.Object({
   index: Type.Integer({ description: "Key position." }),
   axis: Type.Optional(Type.Integer({ description: "Key axis, when the model has several." })),
-  score: Type.Number({ description: "Probability by the detector." }),
+  score: Type.Number({ description: "Probability by the detector; 1 where it is forced." }),
+  forced: Type.Optional(
+    Type.Literal(true, { description: "Repaired in every sample, whatever it holds: no finding." }),
+  ),
   sites: Type.Array(Type.Integer(), { description: "Attention sites at which the column is treated." }),
   at: Type.Optional(place),
   attention: Type.Optional(
