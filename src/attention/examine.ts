@@ -33,6 +33,12 @@ export function examine(scope: Scope, found: Normalisation): Draft | Refusal {
   const followed = followMap(scope, found);
   const [path] = followed.paths;
   if (!path) return { reason: followed.reasons[0] ?? "no product with values follows", nearness: 1 };
+  if (followed.escape !== null) {
+    return {
+      reason: `its weights also meet values in a form that cannot be patched: ${followed.escape}`,
+      nearness: 3,
+    };
+  }
 
   const queryAtom = atomOfQueries(path);
   const rank = scope.axes.rank(found.weights) ?? 0;

@@ -34,6 +34,8 @@ export interface Followed {
   readonly paths: readonly MapPath[];
   /** Why the ways that reach no product end, nearest miss first. */
   readonly reasons: readonly string[];
+  /** Why weights that meet values elsewhere cannot be followed there; null when all that do are. */
+  readonly escape: string | null;
 }
 
 /** Most steps on one way; real exports have fewer than ten. */
@@ -48,6 +50,7 @@ export function followMap(scope: Scope, start: Normalisation): Followed {
     { stops: [{ tensor: start.weights, axes: marked, by: "weights" }], readers: [] },
   ];
   const seen = new Set<string>();
+  let escape: string | null = null;
 
   for (let way = open.pop(); way; way = open.pop()) {
     const stop = way.stops.at(-1);
@@ -71,9 +74,11 @@ export function followMap(scope: Scope, start: Normalisation): Followed {
         const result = results[i];
         if (tensor === "" || (i > 0 && reader.node.opType !== "Split")) return;
         const fault = result ? lost(start.axis, stop.axes, result) : "the axes are lost";
-        if (fault !== null || !result)
-          reasons.push({ reason: `${reader.node.opType}: ${fault}`, depth: way.stops.length });
-        else if (!seen.has(tensor)) {
+        if (fault !== null || !result) {
+          const reason = `${reader.node.opType}: ${fault}`;
+          reasons.push({ reason, depth: way.stops.length });
+          if (reachesProduct(scope, tensor)) escape = reason;
+        } else if (!seen.has(tensor)) {
           seen.add(tensor);
           open.push({
             stops: [...way.stops, { tensor, axes: result, by: step }],
@@ -84,7 +89,19 @@ export function followMap(scope: Scope, start: Normalisation): Followed {
     }
   }
   reasons.sort((a, b) => b.depth - a.depth);
-  return { paths, reasons: reasons.map(({ reason }) => reason) };
+  return { paths, reasons: reasons.map(({ reason }) => reason), escape };
+}
+
+/** Whether a tensor gets, by whatever steps, into a product of two activations. */
+function reachesProduct(scope: Scope, start: string): boolean {
+  const seen = new Set([start]);
+  for (const tensor of seen) {
+    for (const { node } of scope.index.readers(tensor)) {
+      if (scope.isDataProduct(node)) return true;
+      if (node.opType !== "Shape") node.output.forEach((output) => seen.add(output));
+    }
+  }
+  return false;
 }
 
 /** Position of the axis whose atoms all carry the mark; null when there is none or it is merged or cut up. */
