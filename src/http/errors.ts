@@ -63,6 +63,8 @@ export function toAtPatchError(error: unknown, request: FailedRequest): AtPatchE
       return new AtPatchError("ATPATCH_BAD_INPUT", "the body is empty, expected JSON");
     case "FST_ERR_CTP_INVALID_CONTENT_LENGTH":
       return new AtPatchError("ATPATCH_BAD_INPUT", "the body is not as long as its content-length says");
+    case "FST_CP_ERR_INVALID_CONTENT":
+      return new AtPatchError("ATPATCH_BAD_INPUT", "the body is not packed as its content-encoding says");
     case "FST_ERR_VALIDATION":
       return new AtPatchError("ATPATCH_BAD_INPUT", message);
   }
