@@ -1,6 +1,7 @@
 /** The composition root of one model: which implementations stand behind a served model. */
-import { readFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { createReadStream } from "node:fs";
+import { access, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { parseBundle } from "./detector/bundle.ts";
 import { FileStore } from "./detector/file-store.ts";
 import { neutralTensors } from "./detector/neutral.ts";
@@ -16,6 +17,7 @@ import type { Metrics } from "./metrics/metrics.ts";
 import { ModelCounters } from "./service/counters.ts";
 import { Explainer, explainTaps } from "./service/explainer.ts";
 import type { EventBus } from "./service/events.ts";
+import { goldenTest, type GoldenSample } from "./service/golden-test.ts";
 import { Guard } from "./service/guard.ts";
 import { LabelFlips } from "./service/label-flips.ts";
 import { ModelWatch } from "./service/model-watch.ts";
@@ -31,6 +33,7 @@ import { createTask, type TaskModel } from "./tasks/create-task.ts";
 import { readModelFile } from "./tasks/model-file.ts";
 import { readModelFolder, type ModelFolder } from "./tasks/model-folder.ts";
 import type { Task } from "./tasks/task.ts";
+import { readDebugSet } from "./training/debug-set.ts";
 
 /** Settings of one model's engine. */
 export type EngineSettings = Pick<Settings, "workers" | "threads" | "queue" | "deadlineMs" | "recheck"> &
@@ -63,6 +66,8 @@ export interface ModelParts {
   readonly store: () => Promise<DetectorStore>;
   /** Bundles that come with the model. */
   readonly shipped: readonly Uint8Array[];
+  /** Reads the clean samples that detectors are tried out on. */
+  readonly golden?: () => Promise<readonly GoldenSample[]>;
   readonly policy?: ModelFolder["settings"]["policy"];
 }
 
@@ -112,7 +117,11 @@ export async function openModel(
           scorer.retire(id);
           return engine.retire(id);
         },
-        selfTest: (id, _tensors, metadata) => selfTest(engine, id, metadata),
+        selfTest: async (id, _tensors, metadata) => {
+          const report = await selfTest(engine, id, metadata);
+          const { golden } = parts;
+          return golden ? { ...report, golden: await goldenTest(engine, task, id, golden) } : report;
+        },
       },
       policy: { ...defaultPolicy, ...parts.policy },
       warn,
@@ -163,6 +172,11 @@ export async function loadServedModel(
   const folder = await readModelFolder(path);
   const { engine = {}, policy } = folder.settings;
   const { absolute } = folder.model;
+  const golden = join(path, "golden.jsonl.gz");
+  const hasGolden = await access(golden).then(
+    () => true,
+    () => false,
+  );
   return openModel(
     {
       name: folder.name,
@@ -173,6 +187,7 @@ export async function loadServedModel(
       store: () => FileStore.open({ root: settings.state, model: folder.name }),
       shipped: await Promise.all(folder.detectors.map((file) => readFile(file.absolute))),
       ...(policy && { policy }),
+      ...(hasGolden && { golden: () => readDebugSet(createReadStream(golden)) }),
     },
     {
       ...settings,

@@ -10,6 +10,7 @@ import { buildApp } from "../http/app.ts";
 import type { App, Services } from "../http/services.ts";
 import { createMetrics } from "../metrics/metrics.ts";
 import { EventBus } from "../service/events.ts";
+import type { GoldenSample } from "../service/golden-test.ts";
 import type { ServedModel } from "../service/models.ts";
 import type { TokenEntry } from "../service/tokens.ts";
 import { createClassScores } from "../tasks/class-scores.ts";
@@ -21,6 +22,8 @@ export interface TinyServerOptions extends TinyModelOptions {
   readonly tokens?: readonly TokenEntry[];
   readonly openOverride?: boolean;
   readonly shipped?: (model: Uint8Array) => readonly Uint8Array[];
+  /** Clean samples that detectors are tried out on. */
+  readonly golden?: () => Promise<readonly GoldenSample[]>;
   readonly settings?: Partial<EngineSettings & { maxInstances: number }>;
   readonly bodyLimit?: number;
 }
@@ -60,6 +63,7 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
         ),
       store: () => Promise.resolve(new MemoryStore()),
       shipped: options.shipped?.(bytes) ?? [],
+      ...(options.golden && { golden: options.golden }),
     },
     {
       workers: 1,
