@@ -1,7 +1,8 @@
 import * as ort from "onnxruntime-node";
 import { describe, expect, it } from "vitest";
-import { encodeModel } from "../onnx/codec.ts";
+import { decodeModel, encodeModel } from "../onnx/codec.ts";
 import { minimumOpset } from "../onnx/emitter.ts";
+import type { ModelProto } from "../onnx/model.ts";
 import { float32 } from "../shared/tensor.ts";
 import { hotfixNames, tapKinds, type PatchedModel } from "../shared/patched-model.ts";
 import { attentionGraph, type AttentionChoices } from "../test/attention-graphs.ts";
@@ -35,8 +36,8 @@ const shape = {
 } as const;
 const samples = 3;
 
-function patch(choices: AttentionChoices, standalone = false): PatchedModel {
-  const bytes = encodeModel(attentionGraph(choices).model);
+function patch(model: ModelProto, standalone = false): PatchedModel {
+  const bytes = encodeModel(model);
   const { detector } = opCase(shape);
   return instrument(
     { bytes, name: "model.onnx" },
@@ -47,7 +48,9 @@ function patch(choices: AttentionChoices, standalone = false): PatchedModel {
 /** Outputs for three samples in the three modes, with an open detector and a forced column. */
 async function results(choices: AttentionChoices): Promise<Record<string, ort.Tensor>> {
   const keys = choices.source === "self" ? 5 : 7;
-  const session = await ort.InferenceSession.create(patch(choices).bytes, { intraOpNumThreads: 1 });
+  const session = await ort.InferenceSession.create(patch(attentionGraph(choices).model).bytes, {
+    intraOpNumThreads: 1,
+  });
   const random = randomSource(11);
   const tensor = (length: number): ort.Tensor =>
     new ort.Tensor(
@@ -99,12 +102,19 @@ describe("models of early opsets", () => {
   });
 
   it("become one file for other servers", async () => {
-    const { bytes } = patch({ ...base, opset: minimumOpset }, true);
+    const { model } = attentionGraph({ ...base, opset: minimumOpset });
+    model.irVersion = 3n;
+    const { bytes } = patch(model, true);
     const session = await ort.InferenceSession.create(bytes, { intraOpNumThreads: 1 });
     const x = new ort.Tensor("float32", new Float32Array(2 * 5 * 8).fill(0.5), [2, 5, 8]);
     const memory = new ort.Tensor("float32", new Float32Array(2 * 7 * 8), [2, 7, 8]);
     const outputs = await session.run({ x, memory });
     expect(outputs[hotfixNames.flags(0)]?.dims).toEqual([2, 5]);
+    // The optional inputs are there, also in a file that came with an IR version that knew none.
+    const inputs = decodeModel(bytes).graph?.input.map(({ name }) => name);
+    for (const name of [hotfixNames.mode, hotfixNames.force(0), hotfixNames.detector("slot")]) {
+      expect(inputs).toContain(name);
+    }
   });
 
   it("are refused below the smallest one, in a sentence that names both", () => {

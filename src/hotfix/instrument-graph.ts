@@ -64,16 +64,20 @@ export function instrumentGraph(
   }
   graph.node.push(...reports.nodes);
 
+  // Before the inputs with defaults come, which are to stay inputs.
+  raiseIrVersion(model, graph);
   addInterface(graph, [...states.keys()]);
   if (defaults) addDefaults(graph, defaults);
   else addReports(graph, sites, taps);
   addFunctions(model, sites, opset);
-  if (model.irVersion < functionIrVersion) {
-    // From IR 4 on, an initializer that is also an input is a default value and no longer folded.
-    const constants = new Set(graph.initializer.map((initializer) => initializer.name));
-    graph.input = graph.input.filter((input) => !constants.has(input.name));
-    model.irVersion = functionIrVersion;
-  }
+}
+
+/** From IR 4 on, an initializer that is also an input is a default value and no longer folded. */
+function raiseIrVersion(model: ModelProto, graph: GraphProto): void {
+  if (model.irVersion >= functionIrVersion) return;
+  const constants = new Set(graph.initializer.map((initializer) => initializer.name));
+  graph.input = graph.input.filter((input) => !constants.has(input.name));
+  model.irVersion = functionIrVersion;
 }
 
 const named = (name: string): string => `atpatch_${name}`;
