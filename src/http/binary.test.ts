@@ -15,7 +15,7 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let server: TinyServer;
 let detector: string;
 beforeAll(async () => {
-  server = await tinyServer({ tokens: scopeTokens, openOverride: true, bodyLimit: 16 * 1024 });
+  server = await tinyServer({ tokens: scopeTokens, openOverride: true, bodyLimit: 2 ** 20 });
   const { registry, engine } = server.model;
   detector = (await registry.upload(markDetector(engine.description), { actor: "test" })).id;
   await registry.activate(detector, { actor: "test" });
@@ -368,11 +368,14 @@ describe("compression", () => {
     expect(body).toHaveLength(length + 12);
   });
 
-  it("holds the limit for what comes out", async () => {
+  it("holds the limit for what comes out, and unpacks no further", async () => {
+    const member = gzipSync(Buffer.alloc(10_000_000));
     await server.app.listen({ host: "127.0.0.1", port: 0 });
     const { port } = server.app.server.address() as AddressInfo;
-    const bomb = gzipSync(Buffer.alloc(15_000_000));
-    expect(bomb.length).toBeLessThan(16 * 1024);
+    // 900 MB of zeros, which take a second to unpack.
+    const bomb = Buffer.concat(Array.from({ length: 90 }, () => member));
+    expect(bomb.length).toBeLessThan(2 ** 20);
+    const started = process.cpuUsage();
     const status = await new Promise<number | undefined>((resolve, reject) => {
       const headers = { "content-type": "application/json", "content-encoding": "gzip" };
       const call = httpRequest({ port, path: url, method: "POST", headers }, (response) => {
@@ -383,6 +386,9 @@ describe("compression", () => {
       call.end(bomb);
     });
     expect(status).toBe(413);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const { user, system } = process.cpuUsage(started);
+    expect((user + system) / 1000).toBeLessThan(300);
   });
 
   it.each([

@@ -1,5 +1,6 @@
 /** Compressed bodies, both ways: gzip and deflate. The body limit holds for what comes out of the compression. */
 import compress from "@fastify/compress";
+import type { preParsingAsyncHookHandler } from "fastify";
 import { AtPatchError } from "../shared/errors.ts";
 import type { App } from "./services.ts";
 
@@ -21,4 +22,21 @@ export async function installCompression(app: App): Promise<void> {
         `content-encoding "${encoding.slice(0, 40)}" is not read here: send gzip, deflate or none`,
       ),
   });
+  // Behind the hook of the library, which puts itself in front.
+  app.addHook("onRoute", (route) => {
+    route.preParsing = [route.preParsing ?? [], stopUnpacking].flat();
+  });
 }
+
+/**
+ * Ends the unpacking with the answer. A body over the limit is answered at once, but nobody would stop the rest of it,
+ * which may be a thousand times as long, from being unpacked for nobody.
+ */
+const stopUnpacking: preParsingAsyncHookHandler = async (request, reply, payload) => {
+  if (payload !== request.raw && "destroy" in payload) {
+    const unpacking = payload as NodeJS.ReadableStream & { destroy(): void };
+    reply.raw.once("finish", () => unpacking.destroy());
+    reply.raw.once("close", () => unpacking.destroy());
+  }
+  return payload;
+};
