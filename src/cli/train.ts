@@ -3,8 +3,8 @@ import { Command } from "commander";
 import { bundleId } from "../detector/bundle.ts";
 import { percentText } from "../training/refusals.ts";
 import { referenceTaps } from "../training/reference.ts";
-import { train } from "../training/train.ts";
-import type { ProtectionReport, TrainingReport } from "../training/report.ts";
+import { train, type Trained } from "../training/train.ts";
+import type { CalibrationReport, TrainingReport } from "../training/report.ts";
 import { packageVersion } from "../version.ts";
 import { natural, share, shareFromZero } from "./arguments.ts";
 import { readDebugFile, writeWhole } from "./files.ts";
@@ -21,6 +21,7 @@ interface Options {
   readonly seed: number;
   readonly acceptPartial?: boolean;
   readonly detect?: boolean;
+  readonly conformal?: boolean;
   readonly json?: boolean;
 }
 
@@ -35,6 +36,7 @@ export function trainCommand(context: Context): Command {
     .option("--seed <number>", "seed of every random choice", natural, 0)
     .option("--accept-partial", "go on when attention columns explain only a part of the failures")
     .option("--detect", "fit a detector although the model has protected columns")
+    .option("--conformal", "fit nothing to the failing samples: flag what is unlike ordinary attention")
     .option("--json", "print one JSON document")
     .addHelpText(
       "after",
@@ -49,6 +51,9 @@ The same model, set, options and seed give the same bytes.
 
 When atpatch.json marks columns of a table as protected, nothing is detected: those columns are repaired in every sample, so
 that no answer depends on them, and clean samples alone are enough. --detect fits a detector all the same.
+
+Without failing samples, or with --conformal, the detector flags what is unlike the attention of the clean samples. It finds
+some triggers and misses others (on text most of them): a stopgap until failing samples are there.
 
 Examples:
   $ atpatch train --model models/gtsrb-vit --debug models/gtsrb-vit/debug.jsonl.gz --out patch.safetensors
@@ -67,6 +72,7 @@ Examples:
           seed: options.seed,
           acceptPartial: options.acceptPartial === true,
           detect: options.detect === true,
+          conformal: options.conformal === true,
           provenance: {
             tool: `atpatch ${packageVersion()}`,
             model: model.folder.name,
@@ -100,7 +106,7 @@ function trainedText(trained: {
   detector: string;
   bytes: number;
   seconds: number;
-  report: TrainingReport | ProtectionReport;
+  report: Trained["report"];
 }): string {
   const { report, out, detector, bytes, seconds } = trained;
   const next = `${out}: ${detector}, ${bytes} bytes, ${seconds.toFixed(0)} s
@@ -117,6 +123,16 @@ ${table([
   ],
   ["answer changed", rateText(report.self_check.clean.altered)],
 ])}
+
+${next}`;
+  }
+  if (report.verdict === "conformal") {
+    return `fitted to no failure: flags what is unlike the attention of the clean samples, and misses triggers that are not
+
+Thresholds from ${report.calibration.n} clean samples that were not averaged
+${calibrationTable(report.calibration)}
+Whole debug set, unpatched → patched
+${selfCheckTable(report.self_check)}
 
 ${next}`;
   }
@@ -149,23 +165,51 @@ ${table([
   ["clean: answer changed", rateText(held.altered)],
 ])}
 Thresholds from ${calibration.n} clean samples that the fit did not see
-${table([
-  ["bound on flagged clean", percentText(calibration.false_flag_rate)],
-  ["flagged", rateText(calibration.flag_rate)],
-  ["answer changed", rateText(calibration.altered)],
-])}
+${calibrationTable(calibration)}
 Whole debug set, unpatched → patched (most of it was used for the fit)
-${table([
-  ["clean accuracy", `${rateText(check.clean.accuracy_unpatched)} → ${rateText(check.clean.accuracy)}`],
-  [
-    `answered "${check.target?.label ?? "?"}"`,
-    `${rateText(check.failing.attack_success_unpatched)} → ${rateText(check.failing.attack_success)}`,
-  ],
-  [
-    "failing, right answer",
-    `${rateText(check.failing.robust_accuracy_unpatched)} → ${rateText(check.failing.robust_accuracy)}`,
-  ],
-])}
-
+${selfCheckTable(check)}
+${unexplainedText(report, held)}
 ${next}`;
+}
+
+function calibrationTable(calibration: CalibrationReport): string {
+  return table([
+    ["bound on flagged clean", percentText(calibration.false_flag_rate)],
+    ["flagged", rateText(calibration.flag_rate)],
+    ["answer changed", rateText(calibration.altered)],
+  ]);
+}
+
+function selfCheckTable({ clean, failing, target }: TrainingReport["self_check"]): string {
+  return table([
+    ["clean accuracy", `${rateText(clean.accuracy_unpatched)} → ${rateText(clean.accuracy)}`],
+    ...(failing.n > 0
+      ? [
+          [
+            `answered "${target?.label ?? "?"}"`,
+            `${rateText(failing.attack_success_unpatched)} → ${rateText(failing.attack_success)}`,
+          ],
+          [
+            "failing, right answer",
+            `${rateText(failing.robust_accuracy_unpatched)} → ${rateText(failing.robust_accuracy)}`,
+          ],
+        ]
+      : []),
+  ]);
+}
+
+/** Share of failing samples that may stay unexplained without a word. */
+const silentShare = 0.15;
+
+/** A hint that the set may hold failures of several kinds; empty when nearly all are explained. */
+function unexplainedText(
+  { explained, unexplained }: TrainingReport,
+  held: TrainingReport["held_out"],
+): string {
+  const kept = 1 - (held.repaired.value ?? 0);
+  if (kept <= silentShare) return "";
+  return `
+Note: ${percentText(kept)} of the failing samples keep their wrong answer when the detector has not seen them (explained: ${percentText(explained)}).
+They may be failures of another kind: ${unexplained.slice(0, 8).join(", ")}${unexplained.length > 8 ? ", …" : ""}
+`;
 }

@@ -5,6 +5,7 @@ import { decide, explainedShare } from "./decide.ts";
 const counts = (repaired: number, correct: number, altered: number) => ({
   failing: 100,
   repaired,
+  unrepaired: [],
   correct,
   clean: 400,
   flagged: 8,
@@ -31,7 +32,7 @@ describe("best", () => {
 describe("best of few samples", () => {
   const few = (name: 1 | 3, repaired: number, correct: number, altered: number): Tried => ({
     ...tried(name, 0, 0, 0),
-    heldOut: { failing: 20, repaired, correct, clean: 100, flagged: 2, altered },
+    heldOut: { failing: 20, repaired, unrepaired: [], correct, clean: 100, flagged: 2, altered },
   });
 
   it("does not let one sample decide on right answers or altered predictions, but on repair", () => {

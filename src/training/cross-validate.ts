@@ -17,6 +17,8 @@ export interface HeldOut {
   readonly failing: number;
   /** Failing samples whose prediction left the wrong answer. */
   readonly repaired: number;
+  /** Those that kept it. */
+  readonly unrepaired: readonly number[];
   /** Failing samples whose prediction became the true class. */
   readonly correct: number;
   readonly clean: number;
@@ -101,9 +103,13 @@ export async function judge(
   }
   const predictions = await repairs.predictions(options.reference, [...failing, ...clean]);
   const [ofFailing, ofClean] = [predictions.slice(0, failing.length), predictions.slice(failing.length)];
+  const unrepaired = failing.flatMap(({ sample }, i) =>
+    ofFailing[i] === data.answers[sample] ? [sample] : [],
+  );
   return {
     failing: failing.length,
-    repaired: failing.filter(({ sample }, i) => ofFailing[i] !== data.answers[sample]).length,
+    repaired: failing.length - unrepaired.length,
+    unrepaired,
     correct: failing.filter(({ sample }, i) => ofFailing[i] === data.samples[sample]?.label).length,
     clean: clean.length,
     flagged: clean.filter(({ columns }) => columns.length > 0).length,

@@ -10,7 +10,7 @@ function dataOf(clean: number, twins: readonly (number | null)[]): TrainingData 
     set,
     label: 0,
     pair,
-    instance: 0,
+    instance: id,
     columns: null,
     source: {},
   });

@@ -3,19 +3,22 @@ import { AtPatchError } from "../shared/errors.ts";
 import { neededForGate } from "./calibrate.ts";
 import type { Choice } from "./choose.ts";
 import type { DebugSample } from "./debug-set.ts";
-import { explainedShare, verdictBounds } from "./decide.ts";
+import { explainedShare, verdictBounds, type Verdict } from "./decide.ts";
 import type { Gathered } from "./gather.ts";
 
 /** Fewest failing samples for two folds that say something. */
 const fewestFailing = 8;
 
-/** @throws AtPatchError ATPATCH_TRAINING when the set has too few samples of a kind */
-export function checkSizes(samples: readonly DebugSample[], alpha: number): void {
+/**
+ * @param cleanOnly failing samples are not needed
+ * @throws AtPatchError ATPATCH_TRAINING when the set has too few samples of a kind
+ */
+export function checkSizes(samples: readonly DebugSample[], alpha: number, cleanOnly: boolean): void {
   const clean = samples.filter(({ set }) => set === "clean").length;
   const failing = samples.length - clean;
   // Half of the clean samples calibrate the thresholds, in every fold and at the end.
   const needed = 2 * neededForGate(alpha) + 2;
-  if (failing < fewestFailing) {
+  if (!cleanOnly && failing < fewestFailing) {
     throw new AtPatchError(
       "ATPATCH_TRAINING",
       `the debug set has ${failing} failing samples, at least ${fewestFailing} are needed (better 20 to 100)`,
@@ -29,6 +32,10 @@ export function checkSizes(samples: readonly DebugSample[], alpha: number): void
   }
 }
 
+/** What to do with failures that no column carries. */
+const elsewhere =
+  "Ordinary errors look like this, and so does a trigger without a place (a blended picture, a style of writing): retrain, or take a repair that does not work on attention";
+
 /** @throws AtPatchError ATPATCH_TRAINING when too few failing samples fail, or no columns were found */
 export function checkGathered({ data, localization }: Gathered): void {
   if (data.failing.length < fewestFailing) {
@@ -40,20 +47,30 @@ export function checkGathered({ data, localization }: Gathered): void {
   if (data.labels.size < 2) {
     throw new AtPatchError(
       "ATPATCH_TRAINING",
-      `these failures are not carried by attention columns: repairing any window of columns changes the answer of ${data.labels.size} of ${data.failing.length} failing samples`,
+      `attention columns do not carry these failures: repairing any window of columns changes the answer of ${data.labels.size} of ${data.failing.length} failing samples. ${elsewhere}`,
     );
   }
 }
 
 /** Why no bundle is made, with the evidence. */
-export function refusal({ chosen: { heldOut }, control }: Choice, what: string): AtPatchError {
+export function refusal(
+  { chosen: { heldOut }, control }: Choice,
+  verdict: Exclude<Verdict, "trigger">,
+): AtPatchError {
+  const what =
+    verdict === "partly"
+      ? "attention columns carry only a part of these failures"
+      : "attention columns do not carry these failures, so they are not trigger-like";
   const of = (count: number): string => `${count} of ${heldOut.failing}`;
   return new AtPatchError(
     "ATPATCH_TRAINING",
     `${what}: a detector fitted on one half of them changes the answer of ${of(heldOut.repaired)} held-out failing samples, ` +
       `${heldOut.correct} of them to the right one; random columns change ${control.repaired}. That explains ` +
       `${percentText(explainedShare(heldOut, control))}: below ${percentText(verdictBounds.refuse)} nothing is shipped, ` +
-      `up to ${percentText(verdictBounds.partly)} only when a partial explanation is accepted`,
+      `up to ${percentText(verdictBounds.partly)} only when a partial explanation is accepted (--accept-partial). ` +
+      (verdict === "partly"
+        ? "The set may mix failures of several kinds: train on one kind at a time"
+        : elsewhere),
   );
 }
 

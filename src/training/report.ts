@@ -10,22 +10,33 @@ export interface TrainingReport {
   readonly verdict: Verdict;
   /** Share of held-out failing samples that the flagged columns explain. */
   readonly explained: number;
+  /** Ids of failing samples that kept their wrong answer when held out, twenty at most: failures of another kind, perhaps. */
+  readonly unexplained: readonly string[];
   readonly localization: LocalizationReport;
   /** Two-fold cross-validation of the chosen setting: samples that the detector judged without having seen them. */
   readonly held_out: HeldOutReport;
   /** The same with random columns repaired in place of the flagged ones. */
   readonly control: { readonly repaired: Rate; readonly robust_accuracy: Rate };
-  readonly calibration: {
-    readonly n: number;
-    readonly wished_false_flag_rate: number;
-    /** k / (n + 1) of the conformal rule: bound on the share of new clean samples that are flagged. */
-    readonly false_flag_rate: number;
-    readonly flag_rate: Rate;
-    readonly altered: Rate;
-  };
+  readonly calibration: CalibrationReport;
   /** The whole debug set through the finished detector; most of it was used to make it. */
   readonly self_check: Pick<Evaluation, "target" | "clean" | "failing">;
   readonly search: readonly HeldOutReport[];
+}
+
+export interface CalibrationReport {
+  readonly n: number;
+  readonly wished_false_flag_rate: number;
+  /** k / (n + 1) of the conformal rule: bound on the share of new clean samples that are flagged. */
+  readonly false_flag_rate: number;
+  readonly flag_rate: Rate;
+  readonly altered: Rate;
+}
+
+/** The report on a detector that was made without failing samples. */
+export interface ConformalReport {
+  readonly verdict: "conformal";
+  readonly calibration: CalibrationReport;
+  readonly self_check: TrainingReport["self_check"];
 }
 
 /** The report on a patch that repairs protected columns in every sample. */
@@ -90,6 +101,7 @@ export function heldOutReport({
 
 export function trainingReport(parts: {
   readonly verdict: Verdict;
+  readonly unexplained: readonly string[];
   readonly localization: LocalizationReport;
   readonly choice: Choice;
   readonly calibration: Calibration;
@@ -97,24 +109,31 @@ export function trainingReport(parts: {
   readonly selfCheck: Evaluation;
 }): TrainingReport {
   const { calibration, selfCheck, choice } = parts;
-  const n = calibration.samples;
   return {
     verdict: parts.verdict,
     explained: explainedShare(choice.chosen.heldOut, choice.control),
+    unexplained: parts.unexplained,
     localization: parts.localization,
     held_out: heldOutReport(choice.chosen),
     control: {
       repaired: wilson(choice.control.repaired, choice.control.failing),
       robust_accuracy: wilson(choice.control.correct, choice.control.failing),
     },
-    calibration: {
-      n,
-      wished_false_flag_rate: parts.alpha,
-      false_flag_rate: calibration.rank / (n + 1),
-      flag_rate: wilson(calibration.flagged, n),
-      altered: wilson(calibration.altered, n),
-    },
+    calibration: calibrationReport(calibration, parts.alpha),
     self_check: { target: selfCheck.target, clean: selfCheck.clean, failing: selfCheck.failing },
     search: choice.tried.map(heldOutReport),
+  };
+}
+
+export function calibrationReport(
+  { samples, rank, flagged, altered }: Calibration,
+  alpha: number,
+): CalibrationReport {
+  return {
+    n: samples,
+    wished_false_flag_rate: alpha,
+    false_flag_rate: rank / (samples + 1),
+    flag_rate: wilson(flagged, samples),
+    altered: wilson(altered, samples),
   };
 }

@@ -16,12 +16,14 @@ const sets = fc
       set: "clean" as const,
       label: i % (classes + 1),
       pair: null,
+      instance: i % 7 === 3 ? "said often" : `clean ${i}`,
     })),
     ...twins.map((twin, i) => ({
       id: `f${i}`,
       set: "failing" as const,
       label: i % (classes + 1),
       pair: twin === null ? null : `c${twin % clean}`,
+      instance: i % 5 === 4 ? "said often" : `failing ${i}`,
     })),
   ]);
 
@@ -34,6 +36,8 @@ describe("split", () => {
           if (sample.pair === null) return;
           expect(fold[i]).toBe(fold[samples.findIndex((other) => other.id === sample.pair)]);
         });
+        const often = samples.flatMap(({ instance }, i) => (instance === "said often" ? [fold[i]] : []));
+        expect(new Set(often).size).toBeLessThanOrEqual(1);
         expect(fold.every((f) => f >= 0 && f < folds)).toBe(true);
       }),
     );

@@ -1,9 +1,13 @@
-/** Seeded, stratified splits by base sample: a failing sample and its clean twin never sit on different sides. */
+/**
+ * Seeded, stratified splits by base sample: a failing sample and its clean twin never sit on different sides, nor do two
+ * lines with the same instance.
+ */
+import { sha256 } from "../shared/digest.ts";
 import type { DebugSample } from "./debug-set.ts";
 import type { Random } from "./random.ts";
 
 /** What a split needs to know about a sample. */
-export type SplitSample = Pick<DebugSample, "id" | "set" | "label" | "pair">;
+export type SplitSample = Pick<DebugSample, "id" | "set" | "label" | "pair" | "instance">;
 
 /** Indices of the samples that share one base sample, in order of first appearance. */
 export function baseGroups(samples: readonly SplitSample[]): number[][] {
@@ -17,6 +21,13 @@ export function baseGroups(samples: readonly SplitSample[]): number[][] {
   samples.forEach(({ pair }, i) => {
     const twin = pair === null ? undefined : indexOf.get(pair);
     if (twin !== undefined) parent[root(i)] = root(twin);
+  });
+  const firstWith = new Map<string, number>();
+  samples.forEach(({ instance }, i) => {
+    const content = sha256(JSON.stringify(instance));
+    const first = firstWith.get(content);
+    if (first === undefined) firstWith.set(content, i);
+    else parent[root(i)] = root(first);
   });
   const groups = new Map<number, number[]>();
   samples.forEach((_, i) => {

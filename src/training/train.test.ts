@@ -62,7 +62,7 @@ describe("training on the example model", () => {
       ...options,
       progress: (stage) => stages.add(stage),
     });
-    if (report.verdict === "protected") throw new Error("no column of this model is protected");
+    if (!("localization" in report)) throw new Error("the detector was to be fitted to failures");
     expect(report.verdict).toBe("trigger");
     expect(report.localization).toMatchObject({
       failing: 12,

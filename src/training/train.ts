@@ -2,25 +2,33 @@
  * From a debug set to a detector bundle: collect, localise, choose, fit, calibrate, check. Deterministic: the same model,
  * debug set, options and seed give the same bytes.
  */
-import { encodeBundle } from "../detector/bundle.ts";
+import { encodeBundle, type BundleMetadata } from "../detector/bundle.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import type { DetectorTensors } from "../shared/detector-tensors.ts";
 import type { Task } from "../tasks/task.ts";
 import { chooseDetector } from "./choose.ts";
 import { collect } from "./collect.ts";
+import type { SiteColumns } from "./columns.ts";
+import { conformalSite } from "./conformal.ts";
 import type { DebugSample } from "./debug-set.ts";
 import { decide, explainedShare } from "./decide.ts";
 import { detectorTensors, type DetectorParts, type ReferenceKind } from "./detector-tensors.ts";
 import { evaluate, type Evaluation } from "./evaluate.ts";
-import { fitCandidate } from "./candidate.ts";
-import { calibrate, finalSplit } from "./final-fit.ts";
+import { fitCandidate, type Candidate } from "./candidate.ts";
+import { calibrate, finalSplit, type Calibration, type CalibrationOptions } from "./final-fit.ts";
 import { gatherData, type Gathered } from "./gather.ts";
 import { ModelRuns } from "./model-runs.ts";
 import { protect } from "./protect.ts";
 import { Random } from "./random.ts";
 import { Repairs } from "./repairs.ts";
 import { checkGathered, checkSizes, refusal } from "./refusals.ts";
-import { trainingReport, type ProtectionReport, type TrainingReport } from "./report.ts";
+import {
+  calibrationReport,
+  trainingReport,
+  type ConformalReport,
+  type ProtectionReport,
+  type TrainingReport,
+} from "./report.ts";
 import { SampleStore } from "./sample-store.ts";
 import { stratifiedFolds } from "./split.ts";
 
@@ -36,6 +44,8 @@ export interface TrainOptions {
   readonly acceptPartial?: boolean;
   /** Fit a detector although the model has protected columns, which are otherwise repaired in every sample. */
   readonly detect?: boolean;
+  /** Fit nothing to the failing samples: flag what is unlike ordinary attention. Done anyway when none is failing. */
+  readonly conformal?: boolean;
   /** What else the bundle's provenance says: tool version, digest of the debug set. */
   readonly provenance?: Readonly<Record<string, unknown>>;
   readonly progress?: TrainProgress;
@@ -46,7 +56,7 @@ export type TrainProgress = (stage: string, done: number, all: number) => void;
 
 export interface Trained {
   readonly bundle: Uint8Array;
-  readonly report: TrainingReport | ProtectionReport;
+  readonly report: TrainingReport | ProtectionReport | ConformalReport;
 }
 
 /** Base samples are dealt to this many folds for choosing; two leave most failing samples held out. */
@@ -70,12 +80,14 @@ export async function train(
   if (layout.kind === "features" && layout.protected.length > 0 && options.detect !== true) {
     return protect(runs, layout.protected, { ...options.provenance }, progress);
   }
-  checkSizes(samples, options.falseFlagRate);
+  const isConformal = options.conformal === true || !samples.some(({ set }) => set === "failing");
+  checkSizes(samples, options.falseFlagRate, isConformal);
   const gathered = await gatherData(runs, progress);
-  checkGathered(gathered);
+  if (!isConformal) checkGathered(gathered);
   const published = new PublishedReferences(engine, gathered);
   try {
-    return await fromGathered(runs, gathered, published, options, progress);
+    const make = isConformal ? fromClean : fromGathered;
+    return await make(runs, gathered, published, options, progress);
   } finally {
     await published.retireAll();
   }
@@ -105,11 +117,8 @@ async function fromGathered(
   );
   const { data, chosen } = choice;
   const verdict = decide(explainedShare(chosen.heldOut, choice.control));
-  if (verdict === "ordinary errors")
-    throw refusal(choice, "these failures look like ordinary errors, not like a trigger");
-  if (verdict === "partly" && options.acceptPartial !== true) {
-    throw refusal(choice, "only a part of these failures is carried by attention columns");
-  }
+  const isAccepted = verdict === "trigger" || (verdict === "partly" && options.acceptPartial === true);
+  if (!isAccepted) throw refusal(choice, verdict);
 
   progress("fitting", 0, 0);
   const split = finalSplit(data, seed);
@@ -123,35 +132,88 @@ async function fromGathered(
   };
   const calibration = await calibrate(data, fitted, split.calibration, repairs, setting);
 
-  const parts = published.parts(chosen.reference, calibration.detection);
-  const tensors = detectorTensors(parts);
-  const { description } = runs.engine;
-  const selfCheck = await checked(runs, tensors, progress);
+  const tensors = detectorTensors(published.parts(chosen.reference, calibration.detection));
   const report = trainingReport({
     verdict,
+    unexplained: chosen.heldOut.unrepaired.slice(0, 20).map((sample) => samples[sample]?.id ?? ""),
     localization: gathered.localization,
     choice,
     calibration,
     alpha,
-    selfCheck,
+    selfCheck: await checked(runs, tensors, progress),
   });
-  const bundle = encodeBundle(
+  return {
+    bundle: encoded(
+      runs,
+      gathered,
+      { ...chosen.candidate, ...setting, ...calibration },
+      options,
+      report,
+      tensors,
+    ),
+    report,
+  };
+}
+
+/** A detector of what is unlike ordinary attention, for want of failing samples. */
+async function fromClean(
+  runs: ModelRuns,
+  gathered: Gathered,
+  published: PublishedReferences,
+  options: TrainOptions,
+  progress: TrainProgress,
+): Promise<Trained> {
+  const { falseFlagRate: alpha, maxAltered, seed } = options;
+  const { data } = gathered;
+  const split = finalSplit(data, seed);
+  const columns = data.sites[0] as SiteColumns;
+  const fitted = conformalSite(columns, split.fit.clean, data.layout.kind === "sequence");
+  const repairs = new Repairs(runs, data.answers, (kind) => published.id(kind));
+  const setting = { alpha, maxAltered, columnShare: 0.99, gateRaise: [0], reference: "benign" } as const;
+  const calibration = await calibrate(data, [fitted], split.calibration, repairs, setting);
+  const tensors = detectorTensors(published.parts(setting.reference, calibration.detection));
+  const report: ConformalReport = {
+    verdict: "conformal",
+    calibration: calibrationReport(calibration, alpha),
+    self_check: await checked(runs, tensors, progress),
+  };
+  const form = { sites: [columns.site], features: fitted.features, kernel: fitted.kernel };
+  return {
+    bundle: encoded(runs, gathered, { ...form, ...setting, ...calibration }, options, { ...report }, tensors),
+    report,
+  };
+}
+
+/** What the bundle says of how its detector works. */
+type Form = Pick<Candidate, "sites" | "features" | "kernel"> &
+  Pick<CalibrationOptions, "reference"> &
+  Pick<Calibration, "detection">;
+
+function encoded(
+  { engine: { description } }: ModelRuns,
+  { reference: { keys } }: Gathered,
+  form: Form,
+  options: TrainOptions,
+  report: BundleMetadata["report"],
+  tensors: DetectorTensors,
+): Uint8Array {
+  return encodeBundle(
     {
       format: 1,
       model: description.fingerprint,
       sites: description.sites.length,
-      detectionSites: chosen.candidate.sites,
-      features: chosen.candidate.features,
-      kernel: chosen.candidate.kernel,
-      reference: chosen.reference,
-      keys: gathered.reference.keys,
-      thresholds: calibration.detection.map(({ fitted: { site }, gate, column }) => ({ site, gate, column })),
+      detectionSites: form.sites,
+      features: form.features,
+      kernel: form.kernel,
+      reference: form.reference,
+      keys,
+      thresholds: form.detection.map(({ fitted: { site }, gate, column }) => ({ site, gate, column })),
       provenance: {
         ...options.provenance,
-        seed,
+        seed: options.seed,
         options: {
-          false_flag_rate: alpha,
-          max_altered: maxAltered,
+          false_flag_rate: options.falseFlagRate,
+          max_altered: options.maxAltered,
           accept_partial: options.acceptPartial === true,
         },
       },
@@ -159,7 +221,6 @@ async function fromGathered(
     },
     tensors,
   );
-  return { bundle, report };
 }
 
 /** The whole debug set through the finished detector. */
