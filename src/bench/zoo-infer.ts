@@ -1,13 +1,16 @@
 /**
  * `npm run zoo:infer -- DIR`: serves the supported fixtures of a folder and sends each its own inputs over the Open
- * Inference Protocol; the answers are held against the expected outputs.
+ * Inference Protocol, in JSON and what has no JSON form as binary data; the answers are held against the expected outputs.
  */
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { composeServer } from "../compose.ts";
+import { drain } from "../serve.ts";
 import { resolveSettings } from "../settings.ts";
+import type { Tensor } from "../shared/tensor.ts";
+import { restDriver, type PlainAnswer } from "../test/oip-drivers.ts";
 import { fixturesIn, numbersOf, tensorsOf, type Fixture } from "../test/zoo.ts";
 import { distance, toleranceOf } from "./distance.ts";
 
@@ -19,11 +22,6 @@ const program = new Command("zoo:infer")
 const folder = program.args[0] as string;
 const { only } = program.opts<{ only: string }>();
 const scratch = mkdtempSync(join(tmpdir(), "atpatch-zoo-infer-"));
-
-interface Answer {
-  readonly error?: string;
-  readonly outputs?: readonly { readonly name: string; readonly data: readonly number[] }[];
-}
 
 const fixtures = fixturesIn(folder).filter(
   ({ name, verdict }) => name.includes(only) && verdict === "supported",
@@ -54,35 +52,31 @@ async function ask(fixture: Fixture): Promise<string> {
   const server = await composeServer(settings);
   try {
     const origin = await server.app.listen({ host: "127.0.0.1", port: 0 });
-    const inputs = [...tensorsOf(fixture, "inputs")].map(([input, tensor]) => ({
-      name: input,
-      datatype: tensor.datatype,
-      shape: tensor.shape,
-      data: Array.from(tensor.data as ArrayLike<number | bigint>, (x) =>
-        tensor.datatype === "BOOL" ? x === 1 : Number(x),
-      ),
-    }));
-    const response = await fetch(`${origin}/v2/models/${name}/infer`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ inputs }),
+    const driver = restDriver(origin, "JSON", (datatype) => !hasJsonForm(datatype));
+    const { inputs, outputs } = server.services.models.get(name).engine.description;
+    const given = tensorsOf(fixture, "inputs");
+    const answer = await driver.infer({
+      model: name,
+      inputs: inputs.map((input) => ({ name: input.name, tensor: given.get(input.name)! })),
+      outputs: outputs.map(({ name: output, datatype }) => ({ name: output, datatype })),
     });
-    const answer = (await response.json()) as Answer;
-    if (answer.error !== undefined) return `${response.status} ${answer.error}`;
-    return compare(answer, fixture);
+    return answer.error === undefined ? compare(answer, fixture) : `${answer.code} ${answer.error}`;
   } finally {
-    await server.app.close();
-    await server.close();
+    await drain(server, 0);
   }
 }
 
-function compare(answer: Answer, fixture: Fixture): string {
+function hasJsonForm(datatype: string): boolean {
+  return datatype !== "FP16" && datatype !== "BF16";
+}
+
+function compare(answer: PlainAnswer, fixture: Fixture): string {
   const expected = tensorsOf(fixture, "expected");
   let worst = 0;
   for (const [name, tensor] of expected) {
-    const actual = answer.outputs?.find((output) => output.name === name)?.data ?? [];
-    if (actual.length !== tensor.data.length) return `output ${name} is missing or has another size`;
-    worst = Math.max(worst, distance(actual.map(Number), numbersOf(tensor)).either);
+    const actual = answer.outputs?.find((output) => output.name === name)?.tensor as Tensor | undefined;
+    if (actual?.data.length !== tensor.data.length) return `output ${name} is missing or has another size`;
+    worst = Math.max(worst, distance(numbersOf(actual), numbersOf(tensor)).either);
   }
   const verdict = worst <= toleranceOf(fixture.name) ? "ok" : "wrong";
   return `${verdict}, ${expected.size} outputs within ${worst.toExponential(1)}`;

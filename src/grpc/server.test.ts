@@ -196,7 +196,7 @@ describe("the gRPC server", () => {
     expect(after.execution_count).toBeGreaterThan(before.execution_count);
     for (const name of ["", "tiny"]) {
       const { answer } = await client.call("ModelStatistics", { name });
-      const [stats] = answer["model_stats"] as { inference_count: number; inference_stats: unknown }[];
+      const [stats] = answer["model_stats"] as { inference_count: unknown }[];
       expect(Number(stats!.inference_count)).toBe(after.inference_count);
     }
     const all = (await server.app.inject("/v2/models/stats")).json<{ model_stats: object[] }>();

@@ -63,7 +63,11 @@ export async function createDrivers(server: TinyServer, grpcPort: number): Promi
   ];
 }
 
-function restDriver(
+/**
+ * A driver of REST.
+ * @param isBinary which inputs, and which outputs wanted, go as binary data; the others as JSON
+ */
+export function restDriver(
   origin: string,
   name: string,
   isBinary: (datatype: string, index: number) => boolean,
