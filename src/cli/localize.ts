@@ -5,6 +5,8 @@ import { localizeSet, type SetLocalization } from "../training/localize-set.ts";
 import { ModelRuns } from "../training/model-runs.ts";
 import { referenceTaps } from "../training/reference.ts";
 import { SampleStore } from "../training/sample-store.ts";
+import { packageVersion } from "../version.ts";
+import { LocalizeLog } from "./localize-log.ts";
 import { readDebugFile, writeWhole } from "./files.ts";
 import { rateText, table } from "./format.ts";
 import { openBatchEngine, openModel, taskOf, withEngine } from "./opened-model.ts";
@@ -31,6 +33,7 @@ export function localizeCommand(context: Context): Command {
 Each failing sample is run again and again with windows of columns repaired (squares of 1 to 3 patches, runs of 1 to 8
 tokens) until its answer leaves the wrong one; the window is then reduced to the columns that are needed. Clean samples of
 the set give the benign reference. A clean input can flip under some window too: the set decides, in "train".
+With --out, a run that was stopped goes on where it was when it is started again (FILE.partial holds what was found).
 
 Example:
   $ atpatch localize --model models/gtsrb-vit --debug models/gtsrb-vit/debug.jsonl.gz --out located.jsonl`,
@@ -40,9 +43,22 @@ Example:
       const model = await openModel(options.model);
       await withEngine(await openBatchEngine(model, { taps: referenceTaps }), async (engine) => {
         const task = await taskOf(model, engine);
-        const { samples } = await readDebugFile(options.debug, task.labels.length);
+        const { samples, digest } = await readDebugFile(options.debug, task.labels.length);
         const runs = new ModelRuns(engine, task, new SampleStore(task, samples));
-        const found = await localizeSet(runs, (stage, done, all) => output.progress(stage, done, all));
+        const log =
+          options.out === undefined
+            ? null
+            : await LocalizeLog.open(options.out, {
+                model: engine.description.fingerprint,
+                debug_set: digest,
+                tool: `atpatch ${packageVersion()}`,
+              });
+        if (log && log.known.size > 0)
+          output.note(`going on after ${log.known.size} samples of an earlier run`);
+        const found = await localizeSet(runs, {
+          ...(log && { known: log.known, found: (some) => log.add(some) }),
+          progress: (stage, done, all) => output.progress(stage, done, all),
+        }).finally(() => log?.close());
         if (options.out !== undefined) {
           const columnsOf = new Map(found.samples.map(({ id, columns }) => [id, columns]));
           const located = samples.map((sample) => ({
@@ -50,6 +66,7 @@ Example:
             columns: columnsOf.get(sample.id) ?? sample.columns,
           }));
           await writeWhole(options.out, writeDebugSet(located));
+          await log?.remove();
         }
         output.result(found, () => localizationText(found, options.out));
       });
@@ -74,5 +91,11 @@ found in ${rateText(found.found)} of ${found.samples.length} failing samples, ${
       ? `; ${found.answered_rightly} failing samples are answered rightly and were left aside`
       : ""
   }
+margin of the wrong answer falls ${dropText(found.margin_drop)} when its columns are repaired; the same search changed ${rateText(found.clean.flipped)}
+of ${found.clean.searched} clean samples, whose right answer's margin fell ${dropText(found.clean.margin_drop)}
 ${out === undefined ? "" : `written to ${out}\n`}`;
+}
+
+function dropText(drop: number | null): string {
+  return drop === null ? "not at all" : `by ${drop.toFixed(1)} (median)`;
 }
