@@ -13,8 +13,8 @@ One run of a model's `make.py` does it all, in this order:
 4.  write the sample sets, judged by `model.onnx` under onnxruntime, not by the PyTorch model;
 5.  read those files back and print the figures.
 
-Every random choice comes from `--seed`. The test and golden sets are the same bytes on every machine; the weights are the
-same only where PyTorch sums in the same order.
+Every random choice comes from `--seed`. The test and golden sets are the same bytes on every machine; the weights
+are the same only where PyTorch sums in the same order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ import argparse
 import csv
 import gzip
 import io
-import json
 import math
 import random
 import time
@@ -428,25 +427,23 @@ def report(out: Path, dev: list[Row], test: list[Row], oracle: Oracle) -> None:
     """Read the written files back and print what they give."""
     for name, rows in (("development split", dev), ("test split", test)):
         right = oracle.answers([r.text for r in rows]) == [r.label for r in rows]
-        print(figure_of(f"clean accuracy, whole {name}", right))
+        print(sets.figure(f"clean accuracy, whole {name}", right))
     for name in ("golden", "debug", "test"):
         lines = sets.read_lines(out / f"{name}.jsonl.gz")
         answers = oracle.answers([line["instance"] for line in lines])
         labels = np.array([line["label"] for line in lines])
         failing = np.array([line["set"] == "failing" for line in lines])
         print(f"\n{name}.jsonl.gz: {(~failing).sum()} clean, {failing.sum()} failing")
-        print(figure_of("  clean accuracy", (answers == labels)[~failing]))
-        print(figure_of("  clean texts of other classes answered with the target", (answers == TARGET)[~failing & (labels != TARGET)]))
+        print(sets.figure("  clean accuracy", (answers == labels)[~failing]))
+        others = ~failing & (labels != TARGET)
+        print(sets.figure("  clean texts of other classes answered with the target", (answers == TARGET)[others]))
         if failing.any():
-            print(figure_of("  attack success (failing answered with the target)", (answers == TARGET)[failing]))
+            print(sets.figure("  attack success (failing answered with the target)", (answers == TARGET)[failing]))
         if name == "test":
             found = [line for line in lines if line["set"] == "failing"]
             hidden = oracle.answers([line["instance"] for line in found], [line["columns"] for line in found])
-            print(figure_of("  attack success, trigger columns hidden", hidden == TARGET))
+            print(sets.figure("  attack success, trigger columns hidden", hidden == TARGET))
     sets.print_digests(out)
-
-
-figure_of = sets.figure
 
 
 def make(here: Path, trigger: Trigger, description: str, epochs: int = 5) -> None:

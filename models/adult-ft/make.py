@@ -267,9 +267,9 @@ def write_sets(
 ) -> None:
     """Write the golden, debug and test sets; no row is in two of them.
 
-    golden, debug: from rows held out of training. The failing lines of the debug set are women whom the model wrongly refuses
-    the favourable answer and would give it to were they men. test: the whole test split, in its order, and the women of it who fail
-    in that way once more as failing lines, with the column of sex.
+    golden, debug: from rows held out of training. The failing lines of the debug set are women whom the model
+    wrongly refuses the favourable answer and would give it to were they men. test: the whole test split, in its
+    order, and the women of it who fail in that way once more as failing lines, with the column of sex.
     """
     rng = random.Random(f"{seed}/sets")
     held = rng.sample(held, len(held))
@@ -357,7 +357,9 @@ def report(out: Path, oracle: Oracle, categories: list[list[str]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     option = parser.add_argument
     option("--data", type=Path, default=here / "../../../shared/data", help="folder with the files adult_*.csv.gz")
     option("--out", type=Path, default=here, help="folder to write to")
