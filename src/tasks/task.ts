@@ -44,6 +44,16 @@ export interface Task {
   readonly layout: KeyLayout;
 }
 
+/** An attribute that a table's answers should not lean on. */
+export interface ProtectedAttribute {
+  readonly name: string;
+  isPrivileged(instance: unknown): boolean;
+  /** Values to compare a person's answers over; empty when the folder names none. */
+  readonly values: readonly (string | number)[];
+  /** The same instance with another value of the attribute. */
+  withValue(instance: unknown, value: unknown): unknown;
+}
+
 /** Arrangement of the key columns behind `firstKey`. */
 export type KeyLayout =
   | { readonly kind: "grid"; readonly firstKey: number; readonly rows: number; readonly columns: number }
