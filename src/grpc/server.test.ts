@@ -1,6 +1,7 @@
 /** The gRPC front end through its real interface: what only this protocol has. Inference itself: infer.conformance.test.ts. */
 import { createServer } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { loadDefinitions } from "./definitions.ts";
 import { drain } from "../serve.ts";
 import { scopeToken, scopeTokens } from "../test/admin-client.ts";
 import { createGrpcClient, type GrpcClient } from "../test/grpc-client.ts";
@@ -50,7 +51,7 @@ describe("the gRPC server", () => {
   let client: GrpcClient;
   let detector: string;
   beforeAll(async () => {
-    ({ server, client } = await open({ tokens: scopeTokens, openOverride: false, bodyLimit: 4096 }));
+    ({ server, client } = await open({ tokens: scopeTokens, openOverride: false, bodyLimit: 2 ** 21 }));
     const { registry, engine } = server.model;
     detector = (await registry.upload(markDetector(engine.description), { actor: "test" })).id;
     await registry.activate(detector, { actor: "test" });
@@ -174,8 +175,55 @@ describe("the gRPC server", () => {
     expect(await client.call("ModelInfer", request())).toMatchObject({ code: "OK" });
   });
 
+  it.each([
+    [
+      "ModelInfer",
+      "empty inputs",
+      Buffer.from([0x2a, 0]),
+      "ATPATCH_TOO_LARGE",
+      /names, shapes and parameters of a message take \d+ bytes/,
+    ],
+    ["ModelInfer", "empty raw contents", Buffer.from([0x3a, 0]), "ATPATCH_TOO_LARGE", /take \d+ bytes/],
+    ["ModelInfer", "empty parameters", Buffer.from([0x22, 0]), "ATPATCH_TOO_LARGE", /take \d+ bytes/],
+    [
+      "RepositoryModelLoad",
+      "empty parameters",
+      Buffer.from([0x1a, 0]),
+      "ATPATCH_TOO_LARGE",
+      /take \d+ bytes/,
+    ],
+    [
+      "ModelInfer",
+      "what is no message",
+      Buffer.from([0xff, 0xff]),
+      "ATPATCH_BAD_INPUT",
+      /the message is malformed/,
+    ],
+  ])("refuses %s of millions of %s before it decodes them", async (method, _what, part, code, error) => {
+    const message = Buffer.concat(Array.from({ length: 700_000 }, () => part));
+    const answer = await client.call(method, message);
+    expect(answer).toMatchObject({ code, error: expect.stringMatching(error) as string });
+  });
+
+  it.each([
+    ["contents that end early", Buffer.from([0x32, 80, 0, 0])],
+    ["a number of eleven bytes", Buffer.concat([Buffer.from([0x1a, 11]), Buffer.alloc(11, 0xff)])],
+  ])("refuses %s", async (_what, contents) => {
+    const { inference } = await loadDefinitions();
+    const [datatype, shape] = contents[0] === 0x1a ? ["INT64", [1]] : ["FP32", [20]];
+    const input = { name: "x", datatype, shape, contents };
+    const message = inference["ModelInfer"]!.requestSerialize({ model_name: "tiny", inputs: [input] });
+    expect(await client.call("ModelInfer", message)).toMatchObject({
+      code: "ATPATCH_BAD_INPUT",
+      error: "inputs[0].contents: the message is malformed",
+    });
+  });
+
   it("refuses messages over the body limit and serves on", async () => {
-    const large = await client.call("ModelInfer", request(Array.from({ length: 100 }, () => tinySample())));
+    const large = await client.call(
+      "ModelInfer",
+      request(Array.from({ length: 27_000 }, () => tinySample())),
+    );
     expect(large).toMatchObject({ status: "RESOURCE_EXHAUSTED" });
     expect(await client.call("ModelInfer", request())).toMatchObject({ code: "OK" });
   });

@@ -9,7 +9,7 @@ import {
   type ServerWritableStream,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { loadDefinitions } from "./definitions.ts";
+import { loadDefinitions, type UnreadRequest } from "./definitions.ts";
 import { checkHealth, watchHealth, type HealthRequest } from "./health.ts";
 import { inferenceHandlers, type UnaryHandler } from "./inference.ts";
 import { answerMetadata, CallObserver } from "./observe.ts";
@@ -52,6 +52,8 @@ export async function createGrpcServer(services: GrpcServices, options: GrpcOpti
     ) => {
       const done = await observer.handle(call, { method, whileClosing }, async (context) => {
         let headers: Readonly<Record<string, string>> = {};
+        const { fault } = call.request as UnreadRequest;
+        if (fault !== undefined) throw fault;
         const answer = await handler(call.request as never, context, (more) => (headers = more));
         call.sendMetadata(answerMetadata({ "x-request-id": context.id, ...headers }));
         return answer;

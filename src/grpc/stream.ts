@@ -2,6 +2,7 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { AtPatchError } from "../shared/errors.ts";
 import type { CallContext } from "./context.ts";
+import type { UnreadRequest } from "./definitions.ts";
 import { infer } from "./inference.ts";
 import type { InferRequestMessage } from "./messages.ts";
 import type { GrpcServices } from "./services.ts";
@@ -64,6 +65,8 @@ async function answerTo(
 ): Promise<object> {
   const call = { ...context.call, startedAt: performance.now() };
   try {
+    const { fault } = request as UnreadRequest;
+    if (fault !== undefined) throw fault;
     return { infer_response: await infer(services, request, { ...context, call }, () => {}) };
   } catch (error) {
     return {

@@ -1,7 +1,7 @@
 /** Tensors of a request in JSON. Row-major; data nested or flat. */
 import { AtPatchError } from "../shared/errors.ts";
 import { describeJson, jsonElements, type JsonElement } from "../shared/json-element.ts";
-import { bytesTensor, checkedCount, knownDatatype } from "../shared/raw-tensor.ts";
+import { checkedCount, knownDatatype } from "../shared/raw-tensor.ts";
 import { datatypes, type AnyTensor, type BytesTensor, type TypedArray } from "../shared/tensor.ts";
 import { exactInteger } from "./exact-integers.ts";
 
@@ -113,10 +113,17 @@ function readStrings(
   data: readonly unknown[],
   depth: number,
 ): BytesTensor {
-  const elements: Uint8Array[] = [];
+  // Measured first, then written: an object for each of millions of texts would take more memory than the body.
+  let size = 0;
   visitElements(path, data, depth, (member, place) => {
     if (typeof member !== "string") throw bad(`${place()}: expected a string, got ${describeJson(member)}`);
-    elements.push(Buffer.from(member));
+    size += 4 + Buffer.byteLength(member);
   });
-  return bytesTensor(shape, elements);
+  const bytes = Buffer.allocUnsafe(size);
+  let at = 0;
+  visitElements(path, data, depth, (member) => {
+    const length = bytes.write(member as string, at + 4);
+    at = bytes.writeUInt32LE(length, at) + length;
+  });
+  return { datatype: "BYTES", shape, data: bytes };
 }

@@ -30,15 +30,18 @@ export interface CallExtras extends CallOptions {
 }
 
 export interface GrpcClient {
-  call(method: string, request: object, extras?: CallExtras): Promise<GrpcAnswer>;
+  /** @param request a message, or its bytes, whatever they are */
+  call(method: string, request: object | Buffer, extras?: CallExtras): Promise<GrpcAnswer>;
   stream(): ClientDuplexStream<object, Message>;
   watch(request: object): ClientReadableStream<Message>;
   close(): void;
 }
 
 export async function createGrpcClient(port: number): Promise<GrpcClient> {
-  const { inference, health } = await loadDefinitions();
-  const methods = { ...inference, ...health } as Readonly<Record<string, MethodDefinition<object, Message>>>;
+  const { core, inference, health } = await loadDefinitions();
+  const methods = { ...inference, ...core, ...health } as Readonly<
+    Record<string, MethodDefinition<object, Message>>
+  >;
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
     "grpc.max_receive_message_length": -1,
     "grpc.max_send_message_length": -1,
@@ -61,7 +64,7 @@ export async function createGrpcClient(port: number): Promise<GrpcClient> {
         };
         const call = client.makeUnaryRequest(
           path,
-          requestSerialize,
+          Buffer.isBuffer(request) ? (bytes: object) => bytes as Buffer : requestSerialize,
           responseDeserialize,
           request,
           metadata,

@@ -1,12 +1,12 @@
 /** One form of inference for every encoding of the Open Inference Protocol: what a test says once is sent in each. */
 import type { AddressInfo } from "node:net";
-import { decodeRequest, valuesOf } from "../grpc/infer-request.ts";
-import { contentsField, type InferRequestMessage, type InferResponseMessage } from "../grpc/messages.ts";
+import { valuesOf } from "../grpc/infer-request.ts";
+import type { ParameterMessages } from "../grpc/messages.ts";
 import { parseExactly } from "../http/exact-integers.ts";
 import { decodeTensor } from "../http/tensor-json.ts";
 import type { Parameters } from "../service/infer-parameters.ts";
-import { bytesElements, readRaw, writeRaw } from "../shared/raw-tensor.ts";
-import type { AnyTensor, Datatype } from "../shared/tensor.ts";
+import { bytesElements, bytesTensor, readRaw, writeRaw } from "../shared/raw-tensor.ts";
+import { datatypes, type AnyTensor, type Datatype, type TypedArray } from "../shared/tensor.ts";
 import { createGrpcClient, type GrpcClient } from "./grpc-client.ts";
 import type { TinyServer } from "./tiny-server.ts";
 
@@ -184,24 +184,67 @@ function grpcDriver(client: GrpcClient, name: string, raw: boolean): OipDriver {
         raw_input_contents: raw ? inputs.map(({ tensor }) => writeRaw(tensor)) : [],
       });
       if (error !== undefined) return { code, error, headers };
-      const message = answer as unknown as InferResponseMessage;
+      const message = answer as unknown as OfficialResponse;
       return {
         code,
         model: message.model_name,
         version: message.model_version,
         id: message.id === "" ? undefined : message.id,
         parameters: valuesOf(message.parameters),
-        outputs: decodeRequest({
-          ...message,
-          inputs: message.outputs as InferRequestMessage["inputs"],
-          parameters: {},
-          outputs: [],
-          raw_input_contents: message.raw_output_contents as Buffer[],
-        }).inputs,
+        outputs: message.outputs.map(({ name: output, datatype, shape, contents }, index) => {
+          const bytes = message.raw_output_contents[index];
+          const dims = shape.map(Number);
+          if (bytes !== undefined) return { name: output, tensor: readRaw(output, datatype, dims, bytes) };
+          const elements = contents![contentsField[datatype]!]!;
+          return { name: output, tensor: tensorOf(datatype, dims, elements) };
+        }),
         headers,
       };
     },
   };
+}
+
+/** 64-bit integers are objects that can be written as text. */
+type Elements = readonly (number | boolean | { toString(): string })[];
+
+/** An answer as the official description has it. */
+interface OfficialResponse {
+  readonly model_name: string;
+  readonly model_version: string;
+  readonly id: string;
+  readonly parameters: ParameterMessages;
+  readonly outputs: readonly {
+    readonly name: string;
+    readonly datatype: Datatype;
+    readonly shape: readonly unknown[];
+    readonly contents: Readonly<Record<string, Elements>> | null;
+  }[];
+  readonly raw_output_contents: readonly Buffer[];
+}
+
+/** The field of a datatype's elements. */
+const contentsField: Readonly<Partial<Record<Datatype, string>>> = {
+  BOOL: "bool_contents",
+  INT8: "int_contents",
+  INT16: "int_contents",
+  INT32: "int_contents",
+  INT64: "int64_contents",
+  UINT8: "uint_contents",
+  UINT16: "uint_contents",
+  UINT32: "uint_contents",
+  UINT64: "uint64_contents",
+  FP32: "fp32_contents",
+  FP64: "fp64_contents",
+  BYTES: "bytes_contents",
+};
+
+function tensorOf(datatype: Datatype, shape: readonly number[], elements: Elements): AnyTensor {
+  if (datatype === "BYTES") return bytesTensor(shape, elements as readonly Buffer[]);
+  const data: TypedArray = new datatypes[datatype](elements.length);
+  for (const [at, element] of elements.entries()) {
+    data[at] = typeof element === "object" ? BigInt(element.toString()) : Number(element);
+  }
+  return { datatype, shape, data };
 }
 
 function parameterMessages(parameters: Parameters): object {
