@@ -7,6 +7,7 @@ import { batchedInput, checkInstances, stack, type BatchedInput } from "./batch.
 import type { ClassScores } from "./class-scores.ts";
 import { decodeImage, imageBytes } from "./decode-image.ts";
 import { isJsonObject } from "./folder-files.ts";
+import { blackOut } from "./erase.ts";
 import type { ImagePlan, Size } from "./image-processor.ts";
 import { Limiter } from "./limiter.ts";
 import { readNested, shapeText, type SampleValues } from "./nested.ts";
@@ -88,6 +89,10 @@ export function createImageTask(options: ImageTaskOptions): Task {
   return {
     kind: "image-classification",
     labels: scores.labels,
+    erase: async (instance, places) => {
+      const { inputs } = await prepare([instance]);
+      return blackOut(instance, places, sizeOf(input.order, inputs[input.name]!.shape.slice(1)));
+    },
     layout: grid ?? { kind: "sequence", firstKey },
     prepare,
     predict: scores.predict,

@@ -40,6 +40,8 @@ export interface Task {
   predict(outputs: Readonly<Record<string, Tensor>>, batch: number, topK: number): Prediction[];
   /** Raw scores per sample: [B][classes], for training and evaluation. */
   logits(outputs: Readonly<Record<string, Tensor>>, batch: number): Float32Array[];
+  /** The instance without what those columns stand for; absent or null where that makes no sense. */
+  erase?(instance: unknown, places: readonly ColumnPlace[]): Promise<unknown>;
   /** How key columns are arranged, for localisation: a grid of patches or a sequence. */
   readonly layout: KeyLayout;
 }

@@ -4,6 +4,7 @@ import { describeJson } from "../shared/json-element.ts";
 import { datatypes, type NumericDatatype, type Tensor, type TensorInfo } from "../shared/tensor.ts";
 import { batchedInput, checkInstances, type BatchedInput } from "./batch.ts";
 import type { ClassScores } from "./class-scores.ts";
+import { eraseTokens } from "./erase.ts";
 import type { ColumnPlace, Prepared, Task } from "./task.ts";
 import type { EncodedText, TextTokenizer } from "./tokenizer.ts";
 
@@ -87,6 +88,7 @@ export function createTextTask(options: TextTaskOptions): Task {
     labels: scores.labels,
     layout: { kind: "sequence", firstKey: options.firstKey ?? tokenizer.leading },
     prepare,
+    erase: (instance, places) => Promise.resolve(eraseTokens(textOf("instance", instance), places)),
     predict: scores.predict,
     logits: scores.logits,
   };

@@ -1,7 +1,9 @@
 /** What a detector does to a labelled test set: the figures of the `evaluate` verb. */
 import { AtPatchError } from "../shared/errors.ts";
-import type { Mode } from "../shared/patched-model.ts";
-import { predicted, type Answer, type ModelRuns } from "./model-runs.ts";
+import { judgeSamples, mostFrequentWrong, type Judged } from "./judged.ts";
+import { mcc } from "./mcc.ts";
+import { mcnemar, type McNemar } from "./mcnemar.ts";
+import type { ModelRuns } from "./model-runs.ts";
 import { rateOf, type Rate } from "./wilson.ts";
 
 export interface Evaluation {
@@ -14,9 +16,16 @@ export interface Evaluation {
     readonly n: number;
     readonly accuracy: Rate;
     readonly accuracy_unpatched: Rate;
+    /** Matthews correlation coefficient; null where it is not defined. */
+    readonly mcc: number | null;
+    readonly mcc_unpatched: number | null;
     readonly flag_rate: Rate;
     /** Clean samples whose prediction the patch changed. */
     readonly altered: Rate;
+    /** Samples of other classes that the unpatched model answers with the target: attack success cannot fall below that. */
+    readonly target_rate: Rate;
+    /** Right answers, unpatched against patched. */
+    readonly mcnemar: McNemar;
   };
   readonly failing: {
     readonly n: number;
@@ -27,7 +36,20 @@ export interface Evaluation {
     readonly robust_accuracy: Rate;
     readonly robust_accuracy_unpatched: Rate;
     readonly flag_rate: Rate;
+    readonly mcnemar: McNemar;
   };
+  /** Classes of which the test set has samples. */
+  readonly classes: readonly ClassFigures[];
+}
+
+export interface ClassFigures {
+  readonly index: number;
+  readonly label: string;
+  readonly clean: number;
+  readonly accuracy: Rate;
+  readonly accuracy_unpatched: Rate;
+  readonly failing: number;
+  readonly robust_accuracy: Rate;
 }
 
 export interface EvaluateOptions {
@@ -38,41 +60,22 @@ export interface EvaluateOptions {
   readonly progress?: (done: number, all: number) => void;
 }
 
-/** A test sample with both predictions. */
-interface Judged {
-  readonly set: "clean" | "failing";
-  readonly label: number;
-  readonly unpatched: number;
-  readonly patched: number;
-  readonly triggered: boolean;
+/** The figures and what they were counted from. */
+export interface Judgement {
+  readonly evaluation: Evaluation;
+  readonly judged: readonly Judged[];
 }
 
-/** Runs every sample of the store with the hot-fix off and enforced. */
+/**
+ * Runs every sample of the store with the hot-fix off and enforced.
+ * @throws AtPatchError ATPATCH_BAD_INPUT when the target is no class
+ */
 export async function evaluate(runs: ModelRuns, options: EvaluateOptions): Promise<Evaluation> {
-  const { samples } = runs.store;
-  const pass = (mode: Mode, done: number): Promise<Answer[]> =>
-    runs.answers(
-      samples.map((_, sample) => ({ sample, mode })),
-      {
-        detector: options.detector,
-        progress: (n) => options.progress?.(done + n, 2 * samples.length),
-      },
-    );
-  const unpatched = await pass("off", 0);
-  const patched = await pass("enforce", samples.length);
-  const judged = samples.map(({ set, label }, i): Judged => {
-    const [before, after] = [unpatched[i] as Answer, patched[i] as Answer];
-    return {
-      set,
-      label,
-      unpatched: predicted(before.logits),
-      patched: predicted(after.logits),
-      triggered: after.triggered,
-    };
-  });
-  const clean = judged.filter(({ set }) => set === "clean");
-  const failing = judged.filter(({ set }) => set === "failing");
-  const target = options.target ?? mostFrequentWrong(failing);
+  return (await judge(runs, options)).evaluation;
+}
+
+/** As {@link evaluate}, with the answers to each sample. */
+export async function judge(runs: ModelRuns, options: EvaluateOptions): Promise<Judgement> {
   const { labels } = runs.task;
   if (options.target !== undefined && labels.length > 0 && options.target >= labels.length) {
     throw new AtPatchError(
@@ -80,37 +83,62 @@ export async function evaluate(runs: ModelRuns, options: EvaluateOptions): Promi
       `target: ${options.target} is no class, the model has ${labels.length}`,
     );
   }
-  return {
+  const judged = await judgeSamples(runs, options.detector, (done, all) => options.progress?.(done, all));
+  const clean = judged.filter(({ set }) => set === "clean");
+  const failing = judged.filter(({ set }) => set === "failing");
+  const target = options.target ?? mostFrequentWrong(failing);
+  const nameOf = (index: number): string => labels[index] ?? String(index);
+  const evaluation: Evaluation = {
     model: runs.engine.description.fingerprint,
     detector: options.detector,
     target:
-      target === null
-        ? null
-        : { index: target, label: labels[target] ?? String(target), given: options.target !== undefined },
+      target === null ? null : { index: target, label: nameOf(target), given: options.target !== undefined },
     clean: {
       n: clean.length,
-      accuracy: rateOf(clean, ({ patched: answer, label }) => answer === label),
-      accuracy_unpatched: rateOf(clean, ({ unpatched: answer, label }) => answer === label),
+      accuracy: rateOf(clean, isRight),
+      accuracy_unpatched: rateOf(clean, wasRight),
+      mcc: mcc(clean.map(({ label, patched }) => ({ label, answer: patched }))),
+      mcc_unpatched: mcc(clean.map(({ label, unpatched }) => ({ label, answer: unpatched }))),
       flag_rate: rateOf(clean, ({ triggered }) => triggered),
-      altered: rateOf(clean, ({ patched: after, unpatched: before }) => after !== before),
+      altered: rateOf(clean, ({ patched, unpatched }) => patched !== unpatched),
+      target_rate: rateOf(
+        clean.filter(({ label }) => target !== null && label !== target),
+        ({ unpatched }) => unpatched === target,
+      ),
+      mcnemar: compared(clean),
     },
     failing: {
       n: failing.length,
-      attack_success: rateOf(failing, ({ patched: answer }) => answer === target),
-      attack_success_unpatched: rateOf(failing, ({ unpatched: answer }) => answer === target),
-      robust_accuracy: rateOf(failing, ({ patched: answer, label }) => answer === label),
-      robust_accuracy_unpatched: rateOf(failing, ({ unpatched: answer, label }) => answer === label),
+      attack_success: rateOf(failing, ({ patched }) => patched === target),
+      attack_success_unpatched: rateOf(failing, ({ unpatched }) => unpatched === target),
+      robust_accuracy: rateOf(failing, isRight),
+      robust_accuracy_unpatched: rateOf(failing, wasRight),
       flag_rate: rateOf(failing, ({ triggered }) => triggered),
+      mcnemar: compared(failing),
     },
+    classes: [...new Set(judged.map(({ label }) => label))]
+      .sort((a, b) => a - b)
+      .map((index) => {
+        const own = (set: readonly Judged[]): Judged[] => set.filter(({ label }) => label === index);
+        return {
+          index,
+          label: nameOf(index),
+          clean: own(clean).length,
+          accuracy: rateOf(own(clean), isRight),
+          accuracy_unpatched: rateOf(own(clean), wasRight),
+          failing: own(failing).length,
+          robust_accuracy: rateOf(own(failing), isRight),
+        };
+      }),
   };
+  return { evaluation, judged };
 }
 
-/** The most frequent wrong unpatched answer; the smaller class of equals, null when nothing is answered wrongly. */
-function mostFrequentWrong(failing: readonly Judged[]): number | null {
-  const counts = new Map<number, number>();
-  for (const { unpatched, label } of failing) {
-    if (unpatched !== label) counts.set(unpatched, (counts.get(unpatched) ?? 0) + 1);
-  }
-  const ordered = [...counts].sort(([a, m], [b, n]) => n - m || a - b);
-  return ordered[0]?.[0] ?? null;
+const isRight = ({ patched, label }: Judged): boolean => patched === label;
+const wasRight = ({ unpatched, label }: Judged): boolean => unpatched === label;
+
+function compared(samples: readonly Judged[]): McNemar {
+  const only = (right: typeof isRight, wrong: typeof isRight): number =>
+    samples.filter((sample) => right(sample) && !wrong(sample)).length;
+  return mcnemar(only(wasRight, isRight), only(isRight, wasRight));
 }

@@ -37,6 +37,8 @@ export interface Answer {
   readonly logits: Float32Array;
   /** Whether a column was flagged, by the detector or by force. */
   readonly triggered: boolean;
+  /** Flagged key columns of the first axis. */
+  readonly columns: readonly number[];
 }
 
 const defaultBatch = 32;
@@ -68,7 +70,11 @@ export class ModelRuns {
     await this.forEachBatch(asks, options, ({ indices, result }) => {
       const logits = this.task.logits(result.outputs, indices.length);
       indices.forEach((index, row) => {
-        answers[index] = { logits: logits[row] as Float32Array, triggered: isTriggered(result, row) };
+        answers[index] = {
+          logits: logits[row] as Float32Array,
+          triggered: isTriggered(result, row),
+          columns: flagged(result, row),
+        };
       });
     });
     return answers;
@@ -161,6 +167,12 @@ export class ModelRuns {
     const tensor: Tensor = { datatype: "BOOL", shape: [asks.length, length], data };
     return Object.fromEntries(keys.flatMap((count, axis) => (count === length ? [[axis, tensor]] : [])));
   }
+}
+
+function flagged({ flags: [axis] }: RunResult, row: number): number[] {
+  if (!axis) return [];
+  const own = axis.firstSite.subarray(row * axis.keys, (row + 1) * axis.keys);
+  return Array.from(own).flatMap((site, column) => (site > 0 ? [column] : []));
 }
 
 /** Index of the largest logit; the first one of equals. */
