@@ -63,11 +63,12 @@ async function listening({ output, process: child }: Run): Promise<string> {
 
 describe("the server process", () => {
   it("serves what it can load with the shipped detector, drains at SIGTERM and exits with 0", async () => {
-    const run = start(["--port", "0"], { ATPATCH_STATE: join(folder, "state") });
+    const run = start(["--port", "0", "--grpc-port", "0"], { ATPATCH_STATE: join(folder, "state") });
     const url = await listening(run);
     expect(run.output.stdout).toMatch(
       /tiny {2}tensor, 1 attention sites, detector sha256-\w{12}…, policy enforce, default/,
     );
+    expect(run.output.stdout).toMatch(/gRPC {9}127\.0\.0\.1:\d+\n/);
     const token = /Admin token {2}(\S+) /.exec(run.output.stdout)![1]!;
     expect(run.output.stderr).toContain('"model":"broken"');
     expect(run.output.stderr).not.toContain(token);
