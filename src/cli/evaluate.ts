@@ -1,12 +1,13 @@
 /** `evaluate`: what a detector does to a labelled test set. */
 import { Command } from "commander";
-import { checkFits, type Bundle } from "../detector/bundle.ts";
+import { checkFits } from "../detector/bundle.ts";
 import { AtPatchError } from "../shared/errors.ts";
-import { evaluate, type Evaluation } from "../training/evaluate.ts";
+import { protectedAttributes } from "../tasks/protected.ts";
+import { fullEvaluation } from "../training/full-evaluation.ts";
 import { ModelRuns } from "../training/model-runs.ts";
 import { SampleStore } from "../training/sample-store.ts";
 import { readBundle, readDebugFile } from "./files.ts";
-import { rateText, table } from "./format.ts";
+import { evaluationText } from "./evaluation-text.ts";
 import { shippedBundle } from "./instrument.ts";
 import { openBatchEngine, openModel, taskOf, withEngine } from "./opened-model.ts";
 import type { Context } from "./context.ts";
@@ -16,6 +17,7 @@ interface Options {
   readonly test: string;
   readonly detector?: string;
   readonly target?: string;
+  readonly baselines?: boolean;
   readonly json?: boolean;
 }
 
@@ -29,15 +31,19 @@ export function evaluateCommand(context: Context): Command {
       "--target <class>",
       "the answer an attack wants, by index or label; default: the most frequent wrong one",
     )
+    .option("--baselines", "also measure what else could be done about it")
     .option("--json", "print one JSON document")
     .addHelpText(
       "after",
       `
-Every rate comes with its Wilson interval at 95 %. Samples that made the detector flatter it: use others.
+Every rate comes with its interval at 95 %: Wilson's, for fairness figures that of a bootstrap. Samples that made the
+detector flatter it: use others. The floor of attack success is the share of clean samples of other classes that the model
+answers with the target by itself. Tables whose atpatch.json names protected columns and the favourable label get SPD, DI,
+EOD, AAOD and individual discrimination (IDR) as well.
 
 Examples:
   $ atpatch evaluate --model models/gtsrb-vit --test models/gtsrb-vit/test.jsonl.gz
-  $ atpatch evaluate --model models/signs --detector patch.safetensors --test test.jsonl --json`,
+  $ atpatch evaluate --model models/signs --detector patch.safetensors --test test.jsonl --baselines --json`,
     )
     .action(async (options: Options) => {
       const output = context.output(options);
@@ -52,12 +58,16 @@ Examples:
           checkFits(bundle, engine.description);
           await engine.publish(bundle.id, bundle.tensors);
         }
-        const evaluation = await evaluate(new ModelRuns(engine, task, new SampleStore(task, samples)), {
-          detector: bundle?.id ?? null,
+        const runs = new ModelRuns(engine, task, new SampleStore(task, samples));
+        const document = await fullEvaluation(runs, {
+          bundle,
           ...(target !== undefined && { target }),
-          progress: (done, all) => output.progress("evaluating", done, all),
+          baselines: options.baselines === true,
+          attributes: protectedAttributes(model.folder.settings.columns ?? []),
+          favourable: model.folder.settings.favourable ?? null,
+          progress: (stage, done, all) => output.progress(stage, done, all),
         });
-        output.result(evaluation, () => evaluationText(evaluation, bundle));
+        output.result(document, () => evaluationText(document, bundle));
       });
     });
 }
@@ -74,25 +84,4 @@ function classIndex(text: string, labels: readonly string[]): number {
     );
   }
   return index;
-}
-
-export function evaluationText(evaluation: Evaluation, bundle: Pick<Bundle, "id"> | null): string {
-  const { clean, failing, target } = evaluation;
-  return `detector ${bundle?.id ?? "none (the folder ships none: give one with --detector)"}
-target   ${target === null ? "none: no failing sample is answered wrongly" : `"${target.label}"${target.given ? "" : ", the most frequent wrong answer"}`}
-
-${table([
-  ["", "unpatched", "patched"],
-  [`clean accuracy (${clean.n})`, rateText(clean.accuracy_unpatched), rateText(clean.accuracy)],
-  ["  flagged", "", rateText(clean.flag_rate)],
-  ["  answer changed", "", rateText(clean.altered)],
-  [
-    `attack success (${failing.n})`,
-    rateText(failing.attack_success_unpatched),
-    rateText(failing.attack_success),
-  ],
-  ["  right answer", rateText(failing.robust_accuracy_unpatched), rateText(failing.robust_accuracy)],
-  ["  flagged", "", rateText(failing.flag_rate)],
-])}
-`;
 }
