@@ -1,8 +1,12 @@
 /** The gRPC front end through its real interface: what only this protocol has. Inference itself: infer.conformance.test.ts. */
 import { createServer } from "node:net";
+import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { writeContents } from "./contents.ts";
 import { loadDefinitions } from "./definitions.ts";
 import { drain } from "../serve.ts";
+import { float32 } from "../shared/tensor.ts";
+import { mutilation } from "../test/mutilation.ts";
 import { scopeToken, scopeTokens } from "../test/admin-client.ts";
 import { createGrpcClient, type GrpcClient } from "../test/grpc-client.ts";
 import { markDetector, tinySample } from "../test/tiny-model.ts";
@@ -105,6 +109,7 @@ describe("the gRPC server", () => {
 
   const x = { name: "x", datatype: "FP32", shape: [1, 5, 4] };
   const bytes = Buffer.alloc(80);
+  const typedContents = writeContents(float32([20], new Float32Array(20)));
   it.each([
     [
       "half precision that is typed",
@@ -217,6 +222,26 @@ describe("the gRPC server", () => {
       code: "ATPATCH_BAD_INPUT",
       error: "inputs[0].contents: the message is malformed",
     });
+  });
+
+  it("has an answer for every mutilated message", async () => {
+    const { inference } = await loadDefinitions();
+    const serialize = inference["ModelInfer"]!.requestSerialize;
+    for (const message of [
+      serialize(request()),
+      serialize({ ...request(), raw_input_contents: [], inputs: [{ ...x, contents: typedContents }] }),
+    ]) {
+      await fc.assert(
+        fc.asyncProperty(mutilation(message.length), async (change) => {
+          const { status, error } = await client.call("ModelInfer", change(message));
+          expect(
+            ["OK", "INVALID_ARGUMENT", "NOT_FOUND", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED"],
+            error,
+          ).toContain(status);
+        }),
+        { numRuns: 120 },
+      );
+    }
   });
 
   it("refuses messages over the body limit and serves on", async () => {

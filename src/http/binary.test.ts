@@ -2,8 +2,10 @@
 import { deflateSync, gunzipSync, gzipSync, inflateSync } from "node:zlib";
 import { request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Value } from "typebox/value";
+import { mutilation } from "../test/mutilation.ts";
 import { scopeToken, scopeTokens } from "../test/admin-client.ts";
 import { markDetector, tinySample } from "../test/tiny-model.ts";
 import { tinyServer, type TinyServer } from "../test/tiny-server.ts";
@@ -318,6 +320,19 @@ describe("binary data", () => {
     else expect(body.error).toMatch(error);
     parts(await send({ tail: bytesOf(marked) }));
   });
+});
+
+it("has an answer for every mutilated body", async () => {
+  const json = Buffer.from(JSON.stringify({ inputs: [binaryX], parameters: { binary_data_output: true } }));
+  const whole = Buffer.concat([json, bytesOf(marked)]);
+  await fc.assert(
+    fc.asyncProperty(mutilation(whole.length), fc.integer({ min: -2, max: 2 }), async (change, shift) => {
+      const headers = { ...octets, "inference-header-content-length": String(json.length + shift) };
+      const answer = await server.app.inject({ method: "POST", url, headers, payload: change(whole) });
+      expect([200, 400, 413, 422], answer.body).toContain(answer.statusCode);
+    }),
+    { numRuns: 200 },
+  );
 });
 
 it("survives JSON that is nested as deep as the body is long", async () => {
