@@ -22,6 +22,7 @@ import { Guard } from "./service/guard.ts";
 import { LabelFlips } from "./service/label-flips.ts";
 import { ModelWatch } from "./service/model-watch.ts";
 import type { ServedModel } from "./service/models.ts";
+import { FlightRecorder, noRecording, type RecorderSettings } from "./service/recorder.ts";
 import { selfTest } from "./service/self-test.ts";
 import { ShadowTable } from "./service/shadow-table.ts";
 import { ModelStatistics } from "./service/statistics.ts";
@@ -69,6 +70,8 @@ export interface ModelParts {
   /** Reads the clean samples that detectors are tried out on. */
   readonly golden?: () => Promise<readonly GoldenSample[]>;
   readonly policy?: ModelFolder["settings"]["policy"];
+  /** Nothing is recorded when absent. */
+  readonly recording?: RecorderSettings;
 }
 
 /** What the models of a server share. */
@@ -136,6 +139,7 @@ export async function openModel(
       bundle: async (id) => parseBundle(await registry.content(id)),
       warn,
     });
+    const recorder = new FlightRecorder(parts.recording ?? noRecording);
     return {
       name,
       version,
@@ -149,10 +153,12 @@ export async function openModel(
         new ShadowTable(registry, scorer, metrics.service),
         new LabelFlips(engine, task),
       ),
+      recorder,
       statistics,
       maxInstances: settings.maxInstances,
       deadlineMs: settings.deadlineMs,
       close: async () => {
+        recorder.close();
         await Promise.all([engine.close(), explainer.close()]);
         await store.close();
       },
@@ -186,6 +192,12 @@ export async function loadServedModel(
       task: (model) => createTask(folder, model),
       store: () => FileStore.open({ root: settings.state, model: folder.name }),
       shipped: await Promise.all(folder.detectors.map((file) => readFile(file.absolute))),
+      recording: {
+        mode: settings.record,
+        samples: settings.recordSamples,
+        bytes: settings.recordBytes,
+        ageMs: settings.recordAgeS * 1000,
+      },
       ...(policy && { policy }),
       ...(hasGolden && { golden: () => readDebugSet(createReadStream(golden)) }),
     },

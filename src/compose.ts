@@ -12,6 +12,7 @@ import { createMetrics, type DetectorRole, type Metrics } from "./metrics/metric
 import { AdminService } from "./service/admin.ts";
 import { publishChanges, recallChanges } from "./service/change-events.ts";
 import { EventBus } from "./service/events.ts";
+import { FeedbackService } from "./service/feedback.ts";
 import { Health } from "./service/health.ts";
 import { InferService } from "./service/infer.ts";
 import { ModelTable, type ServedModel } from "./service/models.ts";
@@ -49,6 +50,7 @@ export function createServices(parts: ServiceParts): Services {
     infer: new InferService(models, runner, metrics.service),
     admin,
     repository: new RepositoryService(models, admin),
+    feedback: new FeedbackService(models, events),
     events,
     health: new Health(models),
     tokens: new TokenTable(tokens),

@@ -124,6 +124,38 @@ export const settingDefinitions = {
     },
     true,
   ),
+  record: choice(
+    {
+      flag: "--record <what>",
+      env: "ATPATCH_RECORD",
+      help: "what is kept of recent requests, in memory, to be marked as wrong",
+    },
+    "off",
+    ["off", "features", "inputs"],
+  ),
+  recordSamples: integer(
+    { flag: "--record-samples <number>", env: "ATPATCH_RECORD_SAMPLES", help: "samples recorded of a model" },
+    2000,
+    [1, 100_000],
+  ),
+  recordBytes: bytes(
+    {
+      flag: "--record-bytes <size>",
+      env: "ATPATCH_RECORD_BYTES",
+      help: "memory for what is recorded of a model",
+    },
+    64 * 2 ** 20,
+    [2 ** 16, 2 ** 32],
+  ),
+  recordAgeS: integer(
+    {
+      flag: "--record-age-s <s>",
+      env: "ATPATCH_RECORD_AGE_S",
+      help: "seconds after which a recorded sample is forgotten",
+    },
+    86_400,
+    [1, 2_592_000],
+  ),
   drainDelayMs: integer(
     {
       flag: "--drain-delay-ms <ms>",

@@ -4,6 +4,7 @@ import { pathToFileURL } from "node:url";
 import { createMetrics } from "../metrics/metrics.ts";
 import { AdminService } from "../service/admin.ts";
 import { EventBus } from "../service/events.ts";
+import { FeedbackService } from "../service/feedback.ts";
 import { Health } from "../service/health.ts";
 import { InferService } from "../service/infer.ts";
 import { ModelTable } from "../service/models.ts";
@@ -23,6 +24,7 @@ export async function describeApi(): Promise<string> {
   const metrics = createMetrics({ roles: () => [], process: false });
   const runner = new PatchedRunner({ openOverride: true }, metrics.service);
   const admin = new AdminService(models, metrics.service);
+  const events = new EventBus();
   const app = await buildApp(
     {
       models,
@@ -31,7 +33,8 @@ export async function describeApi(): Promise<string> {
       infer: new InferService(models, runner, metrics.service),
       admin,
       repository: new RepositoryService(models, admin),
-      events: new EventBus(),
+      feedback: new FeedbackService(models, events),
+      events,
       health: new Health(models),
       tokens: new TokenTable([]),
     },

@@ -30,6 +30,14 @@ describe("tokens", () => {
     ["PUT", `${tiny}/active`, "detectors:write", { detector: null }],
     ["POST", `${tiny}/rollback`, "detectors:write", {}],
     ["PUT", `${tiny}/policy`, "policy:write", { mode: "enforce" }],
+    ["GET", `${tiny}/recordings`, "recordings:read", undefined],
+    ["GET", `${tiny}/recordings/x/0`, "recordings:read", undefined],
+    ["DELETE", `${tiny}/recordings`, "recordings:read", undefined],
+    ["GET", `${tiny}/debugset`, "recordings:read", undefined],
+    ["GET", `${tiny}/feedback`, "read", undefined],
+    ["POST", `${tiny}/feedback`, "feedback:write", { request_id: "x" }],
+    ["DELETE", `${tiny}/feedback`, "feedback:write", undefined],
+    ["DELETE", `${tiny}/feedback/x/0`, "feedback:write", undefined],
   ];
 
   it("covers every admin route but the event stream", () => {

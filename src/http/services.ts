@@ -5,6 +5,7 @@ import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from "fasti
 import type { Metrics } from "../metrics/metrics.ts";
 import type { AdminService } from "../service/admin.ts";
 import type { EventBus } from "../service/events.ts";
+import type { FeedbackService } from "../service/feedback.ts";
 import type { Health } from "../service/health.ts";
 import type { InferService } from "../service/infer.ts";
 import type { ModelTable } from "../service/models.ts";
@@ -18,6 +19,7 @@ export interface Services {
   readonly infer: InferService;
   readonly admin: AdminService;
   readonly repository: RepositoryService;
+  readonly feedback: FeedbackService;
   readonly events: EventBus;
   readonly health: Health;
   readonly tokens: TokenTable;

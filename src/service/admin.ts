@@ -14,6 +14,7 @@ import type { DetectorTotals, Totals } from "./counters.ts";
 import type { GuardState } from "./guard.ts";
 import type { ModelTable, ServedModel } from "./models.ts";
 import type { ServiceObserver } from "./observer.ts";
+import type { RecorderState } from "./recorder.ts";
 import type { ShadowState } from "./shadow-table.ts";
 import { stopwatch } from "./timings.ts";
 
@@ -30,6 +31,8 @@ export interface ModelState extends RegistrySnapshot {
   readonly shadow: ShadowState | null;
   /** What the guard sees; null without limits. */
   readonly guard: GuardState | null;
+  /** What is recorded of the traffic. */
+  readonly recorder: RecorderState;
 }
 
 export class AdminService {
@@ -123,5 +126,6 @@ function stateOf(model: ServedModel): ModelState {
     counters: { ...model.counters.totals, detectors: model.counters.byDetector },
     shadow: model.watch.shadow.state,
     guard: model.watch.guard.state,
+    recorder: model.recorder.state,
   };
 }

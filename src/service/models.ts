@@ -6,6 +6,7 @@ import type { Task } from "../tasks/task.ts";
 import type { ModelCounters } from "./counters.ts";
 import type { Explainer } from "./explainer.ts";
 import type { ModelWatch } from "./model-watch.ts";
+import type { FlightRecorder } from "./recorder.ts";
 import type { ModelStatistics } from "./statistics.ts";
 
 /** A model with everything that answers for it. */
@@ -19,6 +20,7 @@ export interface ServedModel {
   readonly explainer: Explainer;
   readonly counters: ModelCounters;
   readonly watch: ModelWatch;
+  readonly recorder: FlightRecorder;
   readonly statistics: ModelStatistics;
   /** Most samples one request may carry. */
   readonly maxInstances: number;

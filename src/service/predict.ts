@@ -7,7 +7,8 @@ import type { Call } from "./call.ts";
 import { flaggedColumns, type FlaggedColumn } from "./columns.ts";
 import type { ModelTable, ServedModel } from "./models.ts";
 import type { ServiceObserver } from "./observer.ts";
-import type { PatchedRunner } from "./run.ts";
+import { keptColumns, keptFeatures } from "./recording.ts";
+import type { PatchedRun, PatchedRunner } from "./run.ts";
 import { stopwatch, type Timings } from "./timings.ts";
 
 export interface PredictRequest {
@@ -83,6 +84,8 @@ export class PredictService {
         }),
       }));
     this.#stage(model, "encode", encoded());
+    if (model.recorder.records && call.id !== undefined)
+      record(model, call.id, request.instances, run, predictions);
     return {
       model: model.name,
       predictions,
@@ -96,6 +99,28 @@ export class PredictService {
   #stage(model: ServedModel, stage: "decode" | "encode", milliseconds: number): void {
     model.statistics.stage(stage, milliseconds);
     this.#observer.stage(model.name, stage, milliseconds);
+  }
+}
+
+function record(
+  { recorder }: ServedModel,
+  request: string,
+  instances: readonly unknown[],
+  { detector, result }: PatchedRun,
+  predictions: readonly PatchedPrediction[],
+): void {
+  for (const [sample, { failedOpen: _, columns: flagged, ...prediction }] of predictions.entries()) {
+    const columns = keptColumns(flagged);
+    const features = keptFeatures(result, predictions.length, sample, columns);
+    recorder.record({
+      ...prediction,
+      request,
+      sample,
+      detector,
+      columns,
+      features,
+      instance: instances[sample],
+    });
   }
 }
 

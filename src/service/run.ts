@@ -88,7 +88,7 @@ export class PatchedRunner {
         complete:
           input.outputs === undefined || input.outputs.length === model.engine.description.outputs.length,
         reports: result.reports ?? [],
-        owned: input.explain !== true,
+        owned: input.explain !== true && !model.recorder.records,
       });
       return run;
     } catch (error) {

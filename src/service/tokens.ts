@@ -2,7 +2,16 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { AtPatchError, messageOf } from "../shared/errors.ts";
 
-export const scopes = ["read", "detectors:write", "policy:write", "predict:override", "admin"] as const;
+/** `feedback:write` marks recorded samples; `recordings:read` sees them, which are what users sent. */
+export const scopes = [
+  "read",
+  "detectors:write",
+  "policy:write",
+  "predict:override",
+  "feedback:write",
+  "recordings:read",
+  "admin",
+] as const;
 export type Scope = (typeof scopes)[number];
 
 /** Who a request speaks for; `name` goes into the history. */

@@ -12,6 +12,7 @@ import { createMetrics } from "../metrics/metrics.ts";
 import { EventBus } from "../service/events.ts";
 import type { GoldenSample } from "../service/golden-test.ts";
 import type { ServedModel } from "../service/models.ts";
+import { noRecording, type RecorderSettings } from "../service/recorder.ts";
 import type { TokenEntry } from "../service/tokens.ts";
 import { createClassScores } from "../tasks/class-scores.ts";
 import { createTensorTask } from "../tasks/tensor.ts";
@@ -26,6 +27,7 @@ export interface TinyServerOptions extends TinyModelOptions {
   readonly golden?: () => Promise<readonly GoldenSample[]>;
   readonly settings?: Partial<EngineSettings & { maxInstances: number }>;
   readonly bodyLimit?: number;
+  readonly recording?: Partial<RecorderSettings>;
 }
 
 export interface TinyServer {
@@ -64,6 +66,7 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
       store: () => Promise.resolve(new MemoryStore()),
       shipped: options.shipped?.(bytes) ?? [],
       ...(options.golden && { golden: options.golden }),
+      recording: { ...noRecording, samples: 100, bytes: 2 ** 20, ageMs: 60_000, ...options.recording },
     },
     {
       workers: 1,

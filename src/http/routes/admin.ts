@@ -9,6 +9,7 @@ import type { App, Services } from "../services.ts";
 import { changeRoutes } from "./changes.ts";
 import { detectorRoutes } from "./detectors.ts";
 import { eventRoutes } from "./events.ts";
+import { feedbackRoutes } from "./feedback.ts";
 
 const refusals = failuresOf(400, 401, 403, 404);
 
@@ -69,6 +70,7 @@ export function adminRoutes(services: Services) {
     await app.register(detectorRoutes(services));
     await app.register(changeRoutes(services));
     await app.register(eventRoutes(services));
+    await app.register(feedbackRoutes(services));
   };
 }
 

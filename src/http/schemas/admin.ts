@@ -67,6 +67,18 @@ const guardState = Type.Object(
   { description: "What the guard sees within its window." },
 );
 
+export const recorderState = Type.Object(
+  {
+    mode: Type.Enum(["off", "features", "inputs"]),
+    samples: Type.Integer(),
+    marked: Type.Integer(),
+    bytes: Type.Integer(),
+    oldest: nullable(Type.String()),
+    limits: Type.Object({ samples: Type.Integer(), bytes: Type.Integer(), age_s: Type.Number() }),
+  },
+  { description: "What is recorded of the traffic, in memory alone." },
+);
+
 export const modelState = Type.Object(
   {
     ...snapshot.properties,
@@ -84,6 +96,7 @@ export const modelState = Type.Object(
     }),
     shadow: nullable(shadowState),
     guard: nullable(guardState),
+    recorder: recorderState,
   },
   { description: "The model." },
 );
