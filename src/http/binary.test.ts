@@ -335,6 +335,18 @@ it("has an answer for every mutilated body", async () => {
   );
 });
 
+it.each(["[],", "{},", '"",', '"":1,'])(
+  "refuses JSON of hundreds of thousands of %s before it parses it",
+  async (part) => {
+    const payload = `{"inputs": [${part.repeat(Math.floor((2 ** 20 - 40) / part.length))}0]}`;
+    const headers = { "content-type": "application/json" };
+    const answer = await server.app.inject({ method: "POST", url, headers, payload });
+    const { code, error } = answer.json<{ code: string; error: string }>();
+    expect([answer.statusCode, code]).toEqual([413, "ATPATCH_TOO_LARGE"]);
+    expect(error).toMatch(/^the body holds more than 262144 of the character ./);
+  },
+);
+
 it("survives JSON that is nested as deep as the body is long", async () => {
   const data = (deep: number): string => "[".repeat(deep) + "]".repeat(deep);
   for (const payload of [

@@ -1,6 +1,7 @@
 /** How bodies are read: JSON with errors people understand, and bytes for detector bundles. */
 import type { FastifyRequest } from "fastify";
 import { AtPatchError, messageOf } from "../shared/errors.ts";
+import { checkJsonSize } from "./json-size.ts";
 import type { App } from "./services.ts";
 
 /** Reads `application/json` everywhere. */
@@ -16,11 +17,12 @@ export function installJsonBody(app: App): void {
 
 /**
  * The framework's JSON parser, which refuses keys that reach prototypes.
- * @returns throws AtPatchError ATPATCH_BAD_INPUT, and the framework's error for an empty text
+ * @returns throws AtPatchError ATPATCH_BAD_INPUT, ATPATCH_TOO_LARGE, and the framework's error for an empty text
  */
 export function jsonReader(app: App): (text: string) => unknown {
   const parse = app.getDefaultJsonParser("error", "error");
   return (text) => {
+    checkJsonSize(text);
     let failure: Error | null = null;
     let parsed: unknown;
     // It looks at the text alone and answers at once.

@@ -8,6 +8,7 @@ import { AtPatchError } from "../shared/errors.ts";
 import { checkedCount } from "../shared/raw-tensor.ts";
 import { byteSize, elementCount, type TensorInfo } from "../shared/tensor.ts";
 import { jsonReader } from "./body.ts";
+import { checkJsonSize } from "./json-size.ts";
 import type { App } from "./services.ts";
 
 export const jsonLengthHeader = "inference-header-content-length";
@@ -72,8 +73,10 @@ function isJson({ headers }: FastifyRequest): boolean {
 /** Some clients send JSON as octets without saying so. A raw tensor that is a JSON object does not come about by chance. */
 function holdsJson(body: Buffer): boolean {
   if (body[0] !== 0x7b) return false;
+  const text = body.toString("utf8");
   try {
-    JSON.parse(body.toString("utf8"));
+    checkJsonSize(text);
+    JSON.parse(text);
     return true;
   } catch {
     return false;
