@@ -1,7 +1,7 @@
 /** The state that is carried along one key axis: made at its first site, handed from site to site, returned at the end. */
-import { hotfixNames } from "../shared/patched-model.ts";
+import { hotfixNames, modeCodes } from "../shared/patched-model.ts";
 import { DataType } from "../onnx/model.ts";
-import { emitRepair, type Carried } from "./detect.ts";
+import type { Carried } from "./detect.ts";
 import type { Emitter } from "../onnx/emitter.ts";
 
 export interface AxisState {
@@ -30,14 +30,16 @@ export function emitInitialState(
   const rows = e.dim(map, 0);
   const rowMode = windows ? emitRepeatedMode(e, mode, samples, rows) : mode;
 
-  const observed = e.unsqueeze(e.greater(mode, e.int32(0)), [1]);
-  const forced = e.cast(e.op("And", [force, observed]), DataType.INT32);
+  // The mode of the sample where a column is forced, else 0.
+  const forced = e.op("Mul", [e.cast(force, DataType.INT32), e.unsqueeze(mode, [1])]);
+  const repair = e.greater(e.reduce("ReduceMax", forced, null), e.int32(modeCodes.observe));
+  const flagged = e.cast(e.greater(forced, e.int32(0)), DataType.INT32);
+  const numbered = site === 0 ? flagged : e.op("Mul", [flagged, e.int32(site + 1)]);
   const perSample = windows ? e.op("Mul", [keys, e.op("Div", [rows, samples])]) : keys;
-  const expanded = e.expand(forced, e.concat([samples, perSample], 0));
-  const perRow = windows ? e.op("Reshape", [expanded, e.concat([rows, keys], 0)]) : expanded;
-  const flags = e.op("Mul", [perRow, e.int32(site + 1)]);
-  const scores = e.op("Mul", [e.toFloat(perRow), e.float(0)]);
-  return { axis, mode: rowMode, carried: { flags, scores, repair: emitRepair(e, flags, rowMode) } };
+  const expanded = e.expand(numbered, e.concat([samples, perSample], 0));
+  const flags = windows ? e.op("Reshape", [expanded, e.concat([rows, keys], 0)]) : expanded;
+  const scores = e.op("Mul", [e.toFloat(flags), e.float(0)]);
+  return { axis, mode: rowMode, carried: { flags, scores, repair } };
 }
 
 /** What is reported of an axis: flags and scores per sample [B, T], windows of a sample one after the other. */
@@ -45,6 +47,12 @@ export type Reported = Pick<Carried, "flags" | "scores">;
 
 /** @param outputs names for the results; new ones when absent */
 export function emitReported(e: Emitter, state: AxisState, mode: string, outputs?: Reported): Reported {
+  if (state.mode === mode) {
+    return {
+      flags: e.op("Identity", [state.carried.flags], {}, outputs?.flags),
+      scores: e.op("Identity", [state.carried.scores], {}, outputs?.scores),
+    };
+  }
   const shape = e.concat([e.dim(mode, 0), e.int([-1])], 0);
   return {
     flags: e.op("Reshape", [state.carried.flags, shape], {}, outputs?.flags),

@@ -49,7 +49,7 @@ export function emitDetection(
   const thresholds = e.gather(detector.thresholds, inputs.slot); // [2]
   const position = e.toFloat(e.positions(e.dim(logits, 1)));
   const reachable = e.op("And", [
-    e.cast(e.squeeze(features.visible, [1]), DataType.BOOL),
+    e.cast(features.visible, DataType.BOOL),
     e.atLeast(position, emitSetting(e, detector, "firstKey")),
   ]);
   const opening = e.op("And", [reachable, e.atLeast(logits, e.gather(thresholds, e.int(0)))]);
@@ -95,15 +95,16 @@ export function emitSetting(e: Emitter, detector: DetectorNames, name: keyof typ
 
 /** Logits [B,Tk] of the site's network. */
 function emitNetwork(e: Emitter, features: Features, slot: string, detector: DetectorNames): string {
-  const x = features.all;
-  const featureCount = e.dim(x, 2); // rows are padded to the widest site
+  const x = features.all; // [B,F,Tk]
+  const featureCount = e.dim(x, 1); // rows are padded to the widest site
   const row = (name: DetectorTensorName): string => e.gather(detector[name], slot);
-  const perFeature = (name: DetectorTensorName): string => e.take(row(name), featureCount, [0]);
+  const perFeature = (name: DetectorTensorName): string =>
+    e.unsqueeze(e.take(row(name), featureCount, [0]), [1]);
 
   const centred = e.op("Sub", [x, perFeature("feature_mean")]);
   const scaled = e.clip(e.op("Mul", [centred, perFeature("feature_scale")]), -featureLimit, featureLimit);
   // Hidden positions count as zeros, like the space beyond the ends: padding cannot reach a neighbour.
-  const standardised = e.transpose(e.op("Mul", [scaled, features.visibleColumn]), [0, 2, 1]); // [B,F,Tk]
+  const standardised = e.op("Mul", [scaled, e.unsqueeze(features.visible, [1])]);
   const convolve = (input: string, weight: string, bias: string): string =>
     e.op("Conv", [input, weight, bias], { auto_pad: "SAME_UPPER" });
   const hidden1 = e.op("Relu", [
@@ -122,7 +123,7 @@ interface Findings {
   /** bool [B,Tk]: visible columns from firstKey on, and those of them that reach the gate. */
   readonly reachable: string;
   readonly opening: string;
-  /** float32 [B,1,1] */
+  /** float32 [B,1] */
   readonly visibleCount: string;
 }
 
@@ -144,10 +145,7 @@ function emitFlags(
     gate,
     e.op("Not", [known]),
   );
-  const share = e.op("Mul", [
-    e.squeeze(found.visibleCount, [2]),
-    emitSetting(e, detector, "maxFlaggedShare"),
-  ]);
+  const share = e.op("Mul", [found.visibleCount, emitSetting(e, detector, "maxFlaggedShare")]);
   const most = e.larger(e.op("Floor", [share]), e.float(1));
   const room = e.op("Sub", [most, e.reduce("ReduceSum", e.toFloat(known), [1])]); // [B,1]
   const ranks = e.ranks(choose(wanted, found.logits, e.reshape(e.float(notACandidate), [1, 1])));

@@ -21,13 +21,11 @@ export type QueryPositions = "self" | "square" | "cross";
 
 /** Tensor names of the features of one map. */
 export interface Features {
-  /** [φ; v], float32 [B, Tk, 11 + Hv·d] */
+  /** [φ; v], float32 [B, 11 + Hv·d, Tk] */
   readonly all: string;
-  /** float32 [B, 1, Tk]: 1 for visible keys, else 0. */
+  /** float32 [B, Tk]: 1 for visible keys, else 0. */
   readonly visible: string;
-  /** The same as [B, Tk, 1]. */
-  readonly visibleColumn: string;
-  /** float32 [B, 1, 1]: number of visible keys, at least 1. */
+  /** float32 [B, 1]: number of visible keys, at least 1. */
   readonly visibleCount: string;
 }
 
@@ -38,69 +36,70 @@ export interface Features {
 export function emitFeatures(e: Emitter, map: string, value: string, queries: QueryPositions): Features {
   const headMean = e.reduce("ReduceMean", map, [1], false); // [B,Tq,Tk]
   const seen = e.toFloat(e.greater(headMean, e.float(0))); // [B,Tq,Tk]
-  const visible = e.reduce("ReduceMax", seen, [1]); // [B,1,Tk]
-  const visibleColumn = e.transpose(visible, [0, 2, 1]); // [B,Tk,1]
-  const visibleCount = e.larger(e.reduce("ReduceSum", visible, [2]), e.float(1));
-  const seesSomething = e.reduce("ReduceMax", seen, [2]); // [B,Tq,1]
-  const counts = emitCounts(e, queries, seesSomething, visibleColumn);
+  const visible = e.reduce("ReduceMax", seen, [1], false); // [B,Tk]
+  const visibleCount = e.larger(e.reduce("ReduceSum", visible, [1]), e.float(1));
+  const keysSeen = e.reduce("ReduceSum", seen, [2], false); // [B,Tq]
+  const counts = emitCounts(e, queries, e.smaller(keysSeen, e.float(1)), visible); // [B,Tq]
   const queryCount = e.larger(e.reduce("ReduceSum", counts, [1]), e.float(1));
   // Equal weights over the queries that count; they sum to 1.
-  const weights = e.transpose(e.op("Div", [counts, queryCount]), [0, 2, 1]); // [B,1,Tq]
+  const weights = e.op("Div", [counts, queryCount]);
+  const weightRow = e.unsqueeze(weights, [1]); // [B,1,Tq]
+  const uniform = e.reduce("ReduceSum", e.op("Div", [weights, e.larger(keysSeen, e.float(1))]), [1]);
 
-  const keysSeen = e.larger(e.reduce("ReduceSum", seen, [2]), e.float(1)); // [B,Tq,1]
-  const uniform = e.op("MatMul", [weights, e.op("Reciprocal", [keysSeen])]); // [B,1,1]
-
-  const headMass = e.op("MatMul", [e.unsqueeze(weights, [1]), map]); // [B,H,1,Tk]
-  const mass = e.reduce("ReduceMean", headMass, [1], false); // [B,1,Tk]
-  const largest = e.reduce("ReduceMax", e.op("Mul", [headMean, counts]), [1]);
-  const deviation = e.op("Sub", [headMean, mass]);
-  const variance = e.op("MatMul", [weights, e.op("Mul", [deviation, deviation])]);
-  const spread = e.op("Div", [e.op("Sqrt", [variance]), e.op("Add", [mass, e.float(epsilon)])]);
-  const rowLargest = e.op("Mul", [e.reduce("ReduceMax", headMean, [2]), e.float(tieFactor)]);
-  const share = e.op("MatMul", [weights, e.toFloat(e.atLeast(headMean, rowLargest))]);
+  const headMass = e.op("MatMul", [e.unsqueeze(weightRow, [1]), map]); // [B,H,1,Tk]
   const pooledHeads = e.take(map, [1], [2]); // [B,H,1,Tk]
-
+  const mass = e.reduce("ReduceMean", headMass, [1], false); // [B,1,Tk]
   const masses = e.concat(
     [
       mass,
-      largest,
+      e.reduce("ReduceMax", e.op("Mul", [headMean, e.unsqueeze(counts, [2])]), [1]),
       e.take(headMean, [1], [1]),
       e.reduce("ReduceMax", headMass, [1], false),
       e.reduce("ReduceMax", pooledHeads, [1], false),
     ],
     1,
   );
-  const [positive, unit] = [masses, uniform].map((x) => e.op("Add", [x, e.float(epsilon)]));
-  const logRatios = e.op("Log", [e.op("Div", [positive ?? "", unit ?? ""])]);
-  const rows = [logRatios, spread, share, emitZScore(e, mass, visible, visibleCount), emitPlaces(e, visible)];
-  const attention = e.transpose(e.concat(rows, 1), [0, 2, 1]); // [B,Tk,11]
-  const values = e.reshape(e.transpose(value, [0, 2, 1, 3]), [0, 0, -1]); // [B,Tk,Hv·d]
+  const unit = e.unsqueeze(e.op("Add", [uniform, e.float(epsilon)]), [2]); // [B,1,1]
+  const logRatios = e.op("Log", [e.op("Div", [e.op("Add", [masses, e.float(epsilon)]), unit])]);
+
+  const deviation = e.op("Sub", [headMean, mass]);
+  const variance = e.op("MatMul", [weightRow, e.op("Mul", [deviation, deviation])]);
+  const spread = e.op("Div", [e.op("Sqrt", [variance]), e.op("Add", [mass, e.float(epsilon)])]);
+  const rowLargest = e.op("Mul", [e.reduce("ReduceMax", headMean, [2]), e.float(tieFactor)]);
+  const share = e.op("MatMul", [weightRow, e.toFloat(e.atLeast(headMean, rowLargest))]);
+
+  const visibleRow = e.unsqueeze(visible, [1]); // [B,1,Tk]
+  const zScore = emitZScore(e, mass, visibleRow, e.unsqueeze(visibleCount, [2]));
+  // [B,Hv,Tk,d] → [B,Tk,Hv·d] would copy as well, and φ is at hand by rows.
+  const values = e.op("Reshape", [
+    e.transpose(value, [0, 1, 3, 2]),
+    e.concat([e.int([0, -1]), e.dim(value, 2)], 0),
+  ]);
   return {
-    all: e.concat([attention, values], 2),
+    all: e.concat([logRatios, spread, share, zScore, emitPlaces(e, visibleRow), values], 1),
     visible,
-    visibleColumn,
     visibleCount,
   };
 }
 
-/** Queries that count, [B,Tq,1]: they see a key and, in self-attention, are visible as keys themselves. */
-function emitCounts(e: Emitter, queries: QueryPositions, seesSomething: string, column: string): string {
+/** Queries that count, [B,Tq]: they see a key and, in self-attention, are visible as keys themselves. */
+function emitCounts(e: Emitter, queries: QueryPositions, seesSomething: string, visible: string): string {
   if (queries === "cross") return seesSomething;
   return queries === "square"
-    ? e.op("Mul", [seesSomething, column])
-    : emitComparableQueries(e, seesSomething, column);
+    ? e.op("Mul", [seesSomething, visible])
+    : emitComparableQueries(e, seesSomething, visible);
 }
 
 /**
  * The same where the lengths are known at run time only: where Tq ≠ Tk (reduced key grids, caches) the
  * positions cannot be compared.
  */
-function emitComparableQueries(e: Emitter, seesSomething: string, visibleColumn: string): string {
+function emitComparableQueries(e: Emitter, seesSomething: string, visible: string): string {
   const queries = e.dim(seesSomething, 1);
-  const sameLength = e.op("Equal", [queries, e.dim(visibleColumn, 1)]);
+  const sameLength = e.op("Equal", [queries, e.dim(visible, 1)]);
   const then = e.branch();
   // The cut changes nothing here; where fixed sizes differ the runtime would refuse the branch that never runs.
-  const both = then.op("Mul", [seesSomething, then.take(visibleColumn, queries, [1])]);
+  const both = then.op("Mul", [seesSomething, then.take(visible, queries, [1])]);
   const otherwise = e.branch();
   const all = otherwise.op("Identity", [seesSomething]);
   const counted = e.fresh("queries");

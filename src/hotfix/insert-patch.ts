@@ -2,12 +2,13 @@
 import type { AttentionSite } from "../attention/site.ts";
 import { detectorTensorNames } from "../shared/detector-tensors.ts";
 import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
+import { DataType } from "../onnx/model.ts";
 import type { AxisState } from "./axis-state.ts";
 import { list, type Carried } from "./detect.ts";
 import type { Emitter } from "../onnx/emitter.ts";
 import type { PatchContext } from "./patch-graph.ts";
 import { toCanonical, type Canonical } from "./layout.ts";
-import { hotfixDomain, patchOperator, queryPositions, siteAttribute } from "./op.ts";
+import { hotfixDomain, patchOperator, queryPositions, siteAttribute, type PatchForm } from "./op.ts";
 
 /** The site's tensors in canonical layout. */
 export interface CanonicalSite {
@@ -39,36 +40,94 @@ export function insertPatch(
   site: AttentionSite,
   canonical: CanonicalSite,
   state: AxisState,
-  { slot, examine, taps }: PatchContext,
+  context: PatchContext,
 ): AxisState {
+  const { slot, taps } = context;
+  const examine = context.examine[site.index] ?? "";
   // A map that meets several value tensors is patched once, over their concatenation.
   const value = joinValues(e, canonical.values);
-  const [map, patchedValue] = [e.fresh(`site${site.index}/map`), e.fresh(`site${site.index}/value`)];
   const carried: Carried = {
     flags: e.fresh(`site${site.index}/flags`),
     scores: e.fresh(`site${site.index}/scores`),
     repair: e.fresh(`site${site.index}/repair`),
   };
   const detector = detectorTensorNames.map((name) => (name === "slot" ? slot : hotfixNames.detector(name)));
-  e.ops(
-    patchOperator[queryPositions(site)],
-    [canonical.map.name, value, state.mode, ...list(state.carried), examine, ...detector],
-    [map, patchedValue, ...list(carried), hotfixNames.reported(site.index)],
-    siteAttribute(e.opset, site.index),
-    hotfixDomain,
-  );
+  const patch = (form: PatchForm, before: Carried, examined: string, outputs: readonly string[]): void =>
+    e.ops(
+      patchOperator(form),
+      [canonical.map.name, value, state.mode, ...list(before), examined, ...detector],
+      outputs,
+      siteAttribute(e.opset, site.index),
+      hotfixDomain,
+    );
   const tap = (kind: TapKind): string => hotfixNames.tap(kind, site.index);
+  const reported = hotfixNames.reported(site.index);
+  const { queries, returns } = patchForm(site);
+  const [map, patchedValue] = [e.fresh(`site${site.index}/map`), e.fresh(`site${site.index}/value`)];
+
+  if (returns === "product") {
+    const product = e.fresh(`site${site.index}/product`);
+    patch({ queries, returns }, state.carried, examine, [product, ...list(carried), reported]);
+    replaceProduct(e, site, product);
+    if (taps.includes("patched")) {
+      // The same repair once more, for its map: nothing is left to examine.
+      const settled = list(carried).map((name) => e.fresh(name));
+      const nowhere = e.cast(e.int([0]), DataType.BOOL);
+      const outputs = [map, patchedValue, ...settled, e.fresh("features")];
+      patch({ queries, returns: "map" }, carried, nowhere, outputs);
+    }
+  } else {
+    const outputs = [map, patchedValue, ...list(carried), reported];
+    patch({ queries, returns }, state.carried, examine, outputs);
+    rewire(e, site, canonical, map, patchedValue);
+  }
   if (taps.includes("map")) e.op("Identity", [canonical.map.name], {}, tap("map"));
   if (taps.includes("patched")) e.op("Identity", [map], {}, tap("patched"));
+  return { ...state, carried };
+}
 
+/** The form of the operator for a site: with the product inside, where a plain MatMul alone reads map and values. */
+export function patchForm(site: AttentionSite): PatchForm {
+  const [reader, ...otherReaders] = site.mapReaders;
+  const [product, ...otherProducts] = site.products;
+  const alone = otherReaders.length === 0 && otherProducts.length === 0;
+  const plain =
+    alone &&
+    product?.node.opType === "MatMul" &&
+    product.node.domain === "" &&
+    reader?.node === product.node &&
+    reader.input === 0 &&
+    product.valueReader.node === product.node;
+  const canonical =
+    site.elementType === DataType.FLOAT &&
+    site.mapPermutation === null &&
+    product?.valuePermutation === null &&
+    product.leading === site.leading &&
+    (site.leading === "B,H" || site.leading === "B*nW,H" || site.leading === "B*H");
+  return { queries: queryPositions(site), returns: plain && canonical ? "product" : "map" };
+}
+
+/** Puts the operator's product float32 [B',H,Tq,d] in the place of the site's own. */
+function replaceProduct(e: Emitter, { graph, products, leading }: AttentionSite, product: string): void {
+  const node = products[0]?.node;
+  const output = node?.output[0] ?? "";
+  graph.node = graph.node.filter((each) => each !== node);
+  if (leading === "B*H") {
+    e.op("Reshape", [product, e.concat([e.int([-1]), e.dims(product, 2, 4)], 0)], {}, output);
+  } else {
+    e.op("Identity", [product], {}, output);
+  }
+}
+
+/** Lets the site's readers read the patched map and values. */
+function rewire(e: Emitter, site: AttentionSite, canonical: CanonicalSite, map: string, value: string): void {
   const restoredMap = canonical.map.restore(e, map);
   for (const reader of site.mapReaders) reader.node.input[reader.input] = restoredMap;
-  const parts = splitValues(e, canonical.values, patchedValue);
+  const parts = splitValues(e, canonical.values, value);
   site.products.forEach((product, i) => {
     const part = parts[i];
     if (part !== undefined) product.valueReader.node.input[product.valueReader.input] = part;
   });
-  return { ...state, carried };
 }
 
 function joinValues(e: Emitter, values: readonly Canonical[]): string {

@@ -5,13 +5,14 @@ import { OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
 import { DataType, opsetOf, valueInfo, type GraphProto, type ModelProto } from "../onnx/model.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import { detectorShapes, detectorTensorNames } from "../shared/detector-tensors.ts";
-import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
+import { hotfixNames, modeCodes, type TapKind } from "../shared/patched-model.ts";
 import { addDefaults, emitModePerSample, type DetectorDefaults } from "./defaults.ts";
 import { emitReported } from "./axis-state.ts";
 import { Emitter } from "../onnx/emitter.ts";
 import { FreshNames } from "../onnx/fresh-names.ts";
 import { patchGraph, siteOutputs } from "./patch-graph.ts";
-import { attentionPatchFunction, hotfixDomain, queryPositions } from "./op.ts";
+import { patchForm } from "./insert-patch.ts";
+import { attentionPatchFunction, hotfixDomain, patchOperator } from "./op.ts";
 
 /** Model-local functions are part of the format since this IR version. */
 const functionIrVersion = 8n;
@@ -49,12 +50,17 @@ export function instrumentGraph(
   const names = new FreshNames(model);
   const e = new Emitter(opset, names, "atpatch");
   const mode = defaults ? emitModePerSample(e, model) : hotfixNames.mode;
-  const observed = e.any(e.greater(mode, e.int32(0)));
+  const observed = e.greater(e.reduce("ReduceMax", mode, null), e.int32(modeCodes.off));
   const slot = e.where(observed, hotfixNames.detector("slot"), e.int([-1]), [], 1);
 
   // A file for other servers reports nothing: they would not know what to ask for.
   const detecting = e.greater(slot, e.int(-1));
-  const examine = defaults ? detecting : e.op("Or", [detecting, hotfixNames.report]);
+  const examined = defaults ? detecting : e.op("Or", [detecting, hotfixNames.report]);
+  const examine = e.split(
+    examined,
+    0,
+    sites.map(() => 1),
+  );
 
   const states = patchGraph(e, graph, { sites, taps, mode, slot, examine }, new Map());
   const reports = new Emitter(opset, names, "atpatch/report");
@@ -69,7 +75,7 @@ export function instrumentGraph(
   addInterface(graph, [...states.keys()]);
   if (defaults) addDefaults(graph, defaults);
   else addReports(graph, sites, taps);
-  addFunctions(model, sites, opset);
+  addFunctions(model, sites, opset, taps);
 }
 
 /** From IR 4 on, an initializer that is also an input is a default value and no longer folded. */
@@ -117,8 +123,17 @@ function addReports(graph: GraphProto, sites: readonly AttentionSite[], taps: re
   );
 }
 
-function addFunctions(model: ModelProto, sites: readonly AttentionSite[], opset: number): void {
-  for (const form of new Set(sites.map(queryPositions))) {
+function addFunctions(
+  model: ModelProto,
+  sites: readonly AttentionSite[],
+  opset: number,
+  taps: readonly TapKind[],
+): void {
+  const used = sites.map(patchForm);
+  // Taps of the patched map come from the form that returns it.
+  if (taps.includes("patched"))
+    used.push(...used.map(({ queries }) => ({ queries, returns: "map" }) as const));
+  for (const form of new Map(used.map((each) => [patchOperator(each), each])).values()) {
     model.functions.push(attentionPatchFunction(form, opset));
   }
   model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: hotfixDomain, version: 1n }));

@@ -9,7 +9,17 @@ import type { Emitter } from "../onnx/emitter.ts";
 export function emitNothing(e: Emitter, rank: number, mode: string): string {
   if (e.opset >= 11) return e.op("Constant", [], { value: floatTensor("", [0], []) });
   // Branches had to agree in rank, and in every length that is known before the run: here none is.
-  const zero = e.op("Mul", [e.cast(e.take(mode, [1], [0]), DataType.INT64), e.int(0)]);
   const one = e.reshape(e.float(0), Array<number>(rank).fill(1));
-  return e.op("Tile", [one, e.concat(Array<string>(rank).fill(zero), 0)]);
+  return e.op("Tile", [one, e.concat(Array<string>(rank).fill(emitZero(e, mode)), 0)]);
+}
+
+/** The tensor that the other branch returns, of a shape that is known at run time only where it must agree. */
+export function emitSomething(e: Emitter, x: string, mode: string): string {
+  if (e.opset >= 11) return x;
+  return e.op("Reshape", [x, e.op("Add", [e.op("Shape", [x]), emitZero(e, mode)])]);
+}
+
+/** An int64 [1] that is 0, and not known to be. */
+function emitZero(e: Emitter, mode: string): string {
+  return e.op("Mul", [e.cast(e.take(mode, [1], [0]), DataType.INT64), e.int(0)]);
 }

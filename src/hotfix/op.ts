@@ -2,14 +2,14 @@
  * The custom operator `ai.atpatch::AttentionPatch`, shipped as a model-local function: any stock runtime inlines it.
  *
  * Inputs:  map float32 [B,H,Tq,Tk], value float32 [B,Hv,Tk,d], mode int32 [B], the carried flags int32 [B,Tk],
- *          scores float32 [B,Tk] and repair bool [], examine bool [S] (sites whose features are computed), then the
+ *          scores float32 [B,Tk] and repair bool [], examine bool [1] (whether features are computed here), then the
  *          detector tensors stacked over sites.
- * Outputs: the patched map and value, the carried state after this site, and the features [φ; v] float32 [B,Tk,11+Hv·d],
- *          empty where the site is not examined.
+ * Outputs: the product of the patched map and value, or both of them (see `PatchForm`), the carried state after this site,
+ *          and the features [φ; v] float32 [B,11+Hv·d,Tk], empty where the site is not examined.
  * Attribute `site` (int64 tensor, scalar; float before opset 9): index of the site.
  *
- * Gates keep the common case cheap: features are computed only at sites that the detector names or that are to report
- * them, and everything that touches the map runs only when some sample in the batch is to be repaired.
+ * One gate keeps the common case cheap: a site that neither detects nor reports, in a batch without a column to repair, is
+ * the product of the model itself. The product stands inside the gate, so that no branch hands a map on.
  */
 import { create } from "@bufbuild/protobuf";
 import { FunctionProtoSchema, OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
@@ -28,79 +28,131 @@ import { emitDetection, identity, list, type Carried, type DetectorNames } from 
 import { Emitter } from "../onnx/emitter.ts";
 import { FreshNames } from "../onnx/fresh-names.ts";
 import { emitFeatures, type QueryPositions } from "./features.ts";
-import { emitNothing } from "./nothing.ts";
+import { emitNothing, emitSomething } from "./nothing.ts";
 import { emitRedistribution } from "./redistribute.ts";
+import { emitRepairedProduct } from "./repair-product.ts";
 
 export const hotfixDomain = "ai.atpatch";
 
-/** Names of the forms of the operator; oblong: queries and keys need not be equally many. */
-export const patchOperator = {
-  square: "AttentionPatch",
-  self: "OblongAttentionPatch",
-  cross: "CrossAttentionPatch",
-} as const satisfies Record<QueryPositions, string>;
+/**
+ * A form of the operator. `queries`: oblong, queries and keys need not be equally many. `returns`: the product of map and
+ * values, or the patched map and values for whatever reads them.
+ */
+export interface PatchForm {
+  readonly queries: QueryPositions;
+  readonly returns: "product" | "map";
+}
 
-/** The form of the operator for a site. */
+/** Name of a form of the operator. */
+export function patchOperator({ queries, returns }: PatchForm): string {
+  const positions = { square: "", self: "Oblong", cross: "Cross" } as const;
+  return `${positions[queries]}Attention${returns === "map" ? "Map" : ""}Patch`;
+}
+
+/** How queries and keys of a site compare. */
 export function queryPositions({ kind, square }: Pick<AttentionSite, "kind" | "square">): QueryPositions {
   return kind === "self" && square ? "square" : kind;
 }
 
+/** Names of what a form returns before the carried state. */
+const results = { product: ["product"], map: ["map_out", "value_out"] } as const;
+
 /** Builds the patch function for one opset. */
-export function attentionPatchFunction(queries: QueryPositions, opset: number): FunctionProto {
+export function attentionPatchFunction(form: PatchForm, opset: number): FunctionProto {
   const e = new Emitter(opset, new FreshNames(), "body");
   const detector = Object.fromEntries(detectorTensorNames.map((name) => [name, name])) as DetectorNames;
   const before: Carried = { flags: "flags", scores: "scores", repair: "repair" };
   const after: Carried = { flags: "flags_out", scores: "scores_out", repair: "repair_out" };
-
   const site = emitSite(e);
 
-  const examining = e.branch();
-  const features = emitFeatures(examining, "map", "value", queries);
-  const slot = examining.gather(detector.slot, site);
-  const found: Carried = {
-    flags: e.fresh("flags"),
-    scores: e.fresh("scores"),
-    repair: e.fresh("repair"),
-  };
-  const detecting = examining.branch();
-  const detected = emitDetection(detecting, { features, mode: "mode", site, slot }, detector, before);
-  const reporting = examining.branch();
-  examining.conditional(
-    examining.greater(slot, examining.int(-1)),
-    { emitter: detecting, outputs: list(detected) },
-    { emitter: reporting, outputs: list(identity(reporting, before)) },
-    list(found),
-  );
+  const working = e.branch();
+  const found = emitExamination(working, form.queries, site, detector, before);
+  const outcome = emitOutcome(working, form, site, detector, found);
   const idle = e.branch();
+  const untouched = emitUntouched(idle, form);
   e.conditional(
-    e.gather("examine", site),
-    { emitter: examining, outputs: [...list(found), features.all] },
-    { emitter: idle, outputs: [...list(identity(idle, before)), emitNothing(idle, 3, "mode")] },
-    [...list(after), "features"],
+    e.op("Or", ["examine", before.repair]),
+    { emitter: working, outputs: [...outcome, ...list(found), found.features] },
+    { emitter: idle, outputs: [...untouched, ...list(identity(idle, before)), emitNothing(idle, 3, "mode")] },
+    [...results[form.returns], ...list(after), "features"],
   );
 
-  const repairing = e.branch();
-  const repaired = emitRedistribution(
-    repairing,
-    { map: "map", value: "value", mode: "mode", site, flags: after.flags },
-    detector,
-  );
-  const passing = e.branch();
-  const passed = [passing.op("Identity", ["map"]), passing.op("Identity", ["value"])];
-  e.conditional(
-    after.repair,
-    { emitter: repairing, outputs: [repaired.map, repaired.value] },
-    { emitter: passing, outputs: passed },
-    ["map_out", "value_out"],
-  );
-
-  return modelFunction(e, patchOperator[queries], {
+  return modelFunction(e, patchOperator(form), {
     inputs: ["map", "value", "mode", "flags", "scores", "repair", "examine", ...detectorTensorNames],
-    outputs: ["map_out", "value_out", ...list(after), "features"],
+    outputs: [...results[form.returns], ...list(after), "features"],
     attributes: ["site"],
     description:
       "Scores the key columns of an attention map, replaces flagged columns by benign attention and rescales the others.",
   });
+}
+
+/** Features where they are wanted, and detection where the site has a detector: the carried state after it. */
+function emitExamination(
+  e: Emitter,
+  queries: QueryPositions,
+  site: string,
+  detector: DetectorNames,
+  before: Carried,
+): Carried & { readonly features: string } {
+  const examining = e.branch();
+  const features = emitFeatures(examining, "map", "value", queries);
+  const slot = examining.gather(detector.slot, site);
+  const detecting = examining.branch();
+  const detected = emitDetection(detecting, { features, mode: "mode", site, slot }, detector, before);
+  const reporting = examining.branch();
+  const judged = freshState(e);
+  examining.conditional(
+    examining.greater(slot, examining.int(-1)),
+    { emitter: detecting, outputs: list(detected) },
+    { emitter: reporting, outputs: list(identity(reporting, before)) },
+    list(judged),
+  );
+  const skipping = e.branch();
+  const found = { ...freshState(e), features: e.fresh("features") };
+  e.conditional(
+    "examine",
+    { emitter: examining, outputs: [...list(judged), emitSomething(examining, features.all, "mode")] },
+    { emitter: skipping, outputs: [...list(identity(skipping, before)), emitNothing(skipping, 3, "mode")] },
+    [...list(found), found.features],
+  );
+  return found;
+}
+
+const freshState = (e: Emitter): Carried => ({
+  flags: e.fresh("flags"),
+  scores: e.fresh("scores"),
+  repair: e.fresh("repair"),
+});
+
+/** What the form returns, repaired when some sample is to be repaired. */
+function emitOutcome(
+  e: Emitter,
+  form: PatchForm,
+  site: string,
+  detector: DetectorNames,
+  { flags, repair }: Carried,
+): string[] {
+  const inputs = { map: "map", value: "value", mode: "mode", site, flags };
+  const repairing = e.branch();
+  const repaired =
+    form.returns === "product"
+      ? [emitRepairedProduct(repairing, inputs, detector)]
+      : Object.values(emitRedistribution(repairing, inputs, detector));
+  const passing = e.branch();
+  const outcome = repaired.map(() => e.fresh("outcome"));
+  e.conditional(
+    repair,
+    { emitter: repairing, outputs: repaired },
+    { emitter: passing, outputs: emitUntouched(passing, form) },
+    outcome,
+  );
+  return outcome;
+}
+
+/** What the form returns where nothing is to be repaired: what the model computes by itself. */
+function emitUntouched(e: Emitter, { returns }: PatchForm): string[] {
+  if (returns === "product") return [e.op("MatMul", ["map", "value"])];
+  return [e.op("Identity", ["map"]), e.op("Identity", ["value"])];
 }
 
 /** The attribute of an operator that names its site. Constants, which it becomes, are floats before opset 9. */

@@ -24,8 +24,8 @@ export interface PatchContext {
   readonly mode: string;
   /** int64 [S]: slots with detection switched off where nobody observes. */
   readonly slot: string;
-  /** bool [S]: sites that detect or report. */
-  readonly examine: string;
+  /** bool [1] for each site: whether it detects or reports. */
+  readonly examine: readonly string[];
 }
 
 /** States by key axis. */

@@ -13,13 +13,27 @@ import { DataType } from "../onnx/model.ts";
 import { emitEnforced, emitSetting, type DetectorNames } from "./detect.ts";
 import type { Emitter } from "../onnx/emitter.ts";
 
+/** Tensors that a repair reads: the map and the values of the site, and what is known of its columns and samples. */
+export interface RepairInputs {
+  readonly map: string;
+  readonly value: string;
+  readonly mode: string;
+  readonly site: string;
+  readonly flags: string;
+}
+
+/** Columns to be repaired, bool [B,Tk]. */
+export function emitColumns(e: Emitter, flags: string, mode: string): string {
+  return e.greater(emitEnforced(e, flags, mode), e.int32(0));
+}
+
 /** Emits A' and V'. Meant to run only for batches in which some sample is to be repaired. */
 export function emitRedistribution(
   e: Emitter,
-  inputs: { map: string; value: string; mode: string; site: string; flags: string },
+  inputs: RepairInputs,
   detector: DetectorNames,
 ): { map: string; value: string } {
-  const isFlagged = e.greater(emitEnforced(e, inputs.flags, inputs.mode), e.int32(0)); // [B,Tk]
+  const isFlagged = emitColumns(e, inputs.flags, inputs.mode); // [B,Tk]
   const flagged = e.toFloat(e.unsqueeze(isFlagged, [1, 2])); // [B,1,1,Tk]
   const anyHead = e.reduce("ReduceMax", inputs.map, [1]);
   const visible = e.toFloat(e.greater(anyHead, e.float(0))); // [B,1,Tq,Tk]
@@ -56,10 +70,18 @@ function emitBenignAttention(
   const visibleCount = e.reduce("ReduceSum", visible, [3]);
   const divisor = e.op("Pow", [visibleCount, emitSetting(e, detector, "ratio")]);
   const raw = e.op("Mul", [reference, e.op("Div", [damped, divisor])]);
-  const rawMass = e.reduce("ReduceSum", raw, [3]);
+  return { raw, ...limitBenign(e, detector, e.reduce("ReduceSum", raw, [3])) };
+}
+
+/** The factor that limits benign attention of row sums `mass` to γ, and the sums after that. */
+export function limitBenign(
+  e: Emitter,
+  detector: DetectorNames,
+  mass: string,
+): { shrink: string; mass: string } {
   const limit = emitSetting(e, detector, "maxBenignMass");
-  const shrink = e.op("Div", [limit, e.larger(rawMass, limit)]); // 1 while the mass is within the limit
-  return { raw, shrink, mass: e.smaller(rawMass, limit) };
+  // 1 while the mass is within the limit
+  return { shrink: e.op("Div", [limit, e.larger(mass, limit)]), mass: e.smaller(mass, limit) };
 }
 
 /** V with the benign value at flagged columns of samples to be repaired: float32 [B,Hv,Tk,d]. */

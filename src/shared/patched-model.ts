@@ -61,7 +61,7 @@ export const hotfixNames = {
   /** bool [S]: sites that return their features whether they detect or not. */
   report: "atpatch.report",
   /**
-   * float32 [B', T, 11 + H·d], the features [φ; v] of a site for every sample whatever its mode, B' = B times the windows of
+   * float32 [B', 11 + H·d, T], the features [φ; v] of a site for every sample whatever its mode, B' = B times the windows of
    * a sample; empty unless the site was asked to report them, or detects; one output per site.
    */
   reported: (site: number) => `atpatch.report.${site}`,

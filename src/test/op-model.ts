@@ -1,16 +1,32 @@
-/** A model that is nothing but one hot-fix operator, for comparing it with its plain TypeScript reference. */
+/** A model that is nothing but the hot-fix operator in both its forms, for comparing it with its plain TypeScript reference. */
 import { create } from "@bufbuild/protobuf";
 import { GraphProtoSchema, ModelProtoSchema, OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
 import { encodeModel } from "../onnx/codec.ts";
 import { DataType, node, valueInfo } from "../onnx/model.ts";
 import { detectorTensorNames } from "../shared/detector-tensors.ts";
 import type { QueryPositions } from "../hotfix/features.ts";
-import { attentionPatchFunction, hotfixDomain, patchOperator, siteAttribute } from "../hotfix/op.ts";
+import {
+  attentionPatchFunction,
+  hotfixDomain,
+  patchOperator,
+  siteAttribute,
+  type PatchForm,
+} from "../hotfix/op.ts";
 
-/** Bytes of a model with the operator's inputs and outputs as its own. */
+/**
+ * Bytes of a model with the operator's inputs and outputs as its own: `product` from one form, map and value from the
+ * other, and what both return under the names of the first.
+ */
 export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Array {
   const inputs = ["map", "value", "mode", "flags", "scores", "repair", "examine", ...detectorTensorNames];
-  const outputs = ["map_out", "value_out", "flags_out", "scores_out", "repair_out", "features"];
+  const common = ["flags_out", "scores_out", "repair_out", "features"];
+  const again = common.map((name) => `map_${name}`);
+  const outputs = ["product", "map_out", "value_out", ...common, ...again];
+  const attribute = siteAttribute(opset, site);
+  const product: PatchForm = { queries: kind, returns: "product" };
+  const map: PatchForm = { queries: kind, returns: "map" };
+  const call = (form: PatchForm, results: string[]) =>
+    node(patchOperator(form), inputs, results, attribute, { domain: hotfixDomain });
   const types: Record<string, DataType> = {
     mode: DataType.INT32,
     flags: DataType.INT32,
@@ -19,6 +35,8 @@ export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Arr
     slot: DataType.INT64,
     flags_out: DataType.INT32,
     repair_out: DataType.BOOL,
+    map_flags_out: DataType.INT32,
+    map_repair_out: DataType.BOOL,
   };
   const info = (name: string) => valueInfo(name, types[name] ?? DataType.FLOAT);
   return encodeModel(
@@ -28,14 +46,12 @@ export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Arr
         create(OperatorSetIdProtoSchema, { domain: "", version: BigInt(opset) }),
         create(OperatorSetIdProtoSchema, { domain: hotfixDomain, version: 1n }),
       ],
-      functions: [attentionPatchFunction(kind, opset)],
+      functions: [product, map].map((form) => attentionPatchFunction(form, opset)),
       graph: create(GraphProtoSchema, {
         name: "op",
         input: inputs.map(info),
         output: outputs.map(info),
-        node: [
-          node(patchOperator[kind], inputs, outputs, siteAttribute(opset, site), { domain: hotfixDomain }),
-        ],
+        node: [call(product, ["product", ...common]), call(map, ["map_out", "value_out", ...again])],
       }),
     }),
   );

@@ -1,0 +1,111 @@
+/**
+ * The repair of one product of a map with values, as ONNX nodes: what `redistribute.ts` computes, times V', without
+ * writing the repaired map. With the symbols used there and σ per column:
+ *
+ *   P = A·((1 − σ)·V), R = A·(1 − σ), S = A·1, c·σ as it is without v
+ *   A'V' = S·(min(1, γ/C)·(c·σ)·V' + (1 − C)/R·P), the first product over the flagged columns alone
+ * The factor meets the d columns of P instead of the Tk columns of the map; what a flagged column held takes no part in
+ * any sum. P of a sample without flagged columns is the product as it was, and its factor is 1: no bit changes.
+ * This holds where every query sees the flagged columns and keeps another one; other batches take the way by the map.
+ */
+import { DataType } from "../onnx/model.ts";
+import { emitSetting, type DetectorNames } from "./detect.ts";
+import type { Emitter } from "../onnx/emitter.ts";
+import { emitColumns, emitRedistribution, limitBenign, type RepairInputs } from "./redistribute.ts";
+
+/** Below this an entry counts as unseen, and a row as without a kept key: far above η, and below any attention. */
+const thin = 1e-20;
+
+/** Emits A'V', float32 [B,H,Tq,d]. Meant to run only for batches in which some sample is to be repaired. */
+export function emitRepairedProduct(e: Emitter, inputs: RepairInputs, detector: DetectorNames): string {
+  // Branches of an If must agree in shape there, and positions known at run time are long to write.
+  if (e.opset < 11) return emitByMap(e, inputs, detector);
+  const { map, value, flags, mode } = inputs;
+  const columns = emitColumns(e, flags, mode); // [B,Tk]
+  const keep = e.toFloat(e.op("Not", [columns])); // [B,Tk]
+  const kept = e.op("MatMul", [map, e.op("Mul", [value, e.unsqueeze(keep, [1, 3])])]); // P
+  // R [B,H,Tq,1]. No product: with one operand for all heads the runtime rounds by the size of the batch.
+  const keptMass = e.reduce("ReduceSum", e.op("Mul", [map, e.unsqueeze(keep, [1, 2])]), [3]);
+
+  const leastSeen = e.where(columns, e.reduce("ReduceMin", map, [1, 2], false), e.float(1), [0, 1], 2);
+  const least = e.smaller(e.reduce("ReduceMin", leastSeen, null), e.reduce("ReduceMin", keptMass, null));
+  const byMap = e.branch();
+  const direct = e.branch();
+  const product = e.fresh("repaired");
+  e.conditional(
+    e.less(least, e.float(thin)),
+    { emitter: byMap, outputs: [emitByMap(byMap, inputs, detector)] },
+    { emitter: direct, outputs: [emitDirect(direct, inputs, detector, { columns, kept, keptMass })] },
+    [product],
+  );
+  return product;
+}
+
+/** The product of the repaired map and values. */
+function emitByMap(e: Emitter, inputs: RepairInputs, detector: DetectorNames): string {
+  const repaired = emitRedistribution(e, inputs, detector);
+  return e.op("MatMul", [repaired.map, repaired.value]);
+}
+
+function emitDirect(
+  e: Emitter,
+  { map, value, site }: RepairInputs,
+  detector: DetectorNames,
+  { columns, kept, keptMass }: { columns: string; kept: string; keptMass: string },
+): string {
+  // K, the columns flagged in any sample; σ then says which of them are a sample's own.
+  const anySample = e.reduce("ReduceMax", e.cast(columns, DataType.INT32), [0], false);
+  const chosen = e.squeeze(e.op("NonZero", [anySample]), [0]);
+  const flagged = e.unsqueeze(e.toFloat(e.gather(columns, chosen, 1)), [1, 2]); // σ [B,1,1,K]
+  const benign = emitReference(e, detector.reference_attention, { site, like: map, chosen, keyAxis: 3 });
+  const raw = e.op("Mul", [benign, flagged]); // [B,H,Tq or 1,K]
+  const unit = emitUnit(e, map, detector); // [B or 1,1,Tq or 1,1]
+  const rawMass = e.op("Div", [e.reduce("ReduceSum", raw, [3]), unit]);
+  const { shrink, mass } = limitBenign(e, detector, rawMass);
+  const rowMass = e.reduce("ReduceSum", map, [3]); // S [B,H,Tq,1]
+  const values = e.where(
+    e.cast(emitSetting(e, detector, "replaceValue"), DataType.BOOL),
+    emitReference(e, detector.reference_value, { site, like: value, chosen, keyAxis: 2 }),
+    e.gather(value, chosen, 2),
+    [],
+    4,
+  ); // V' [B,Hv,K,d]
+  const scaled = e.op("Mul", [raw, e.op("Div", [e.op("Mul", [rowMass, shrink]), unit])]);
+
+  const rescale = e.op("Div", [e.op("Mul", [rowMass, e.op("Sub", [e.float(1), mass])]), keptMass]);
+  const sampleFlagged = e.cast(e.reduce("ReduceMax", flagged, [3]), DataType.BOOL); // [B,1,1,1]
+  const factor = e.where(sampleFlagged, rescale, e.float(1), [0], 4);
+  return e.op("Add", [e.op("MatMul", [scaled, values]), e.op("Mul", [kept, factor])]);
+}
+
+/**
+ * The site's row of a stacked reference at the chosen keys, [1,…] cut to the other axes of `like`. An axis of length 1
+ * broadcasts; for keys it stands for every one of them.
+ */
+function emitReference(
+  e: Emitter,
+  stacked: string,
+  { site, like, chosen, keyAxis }: { site: string; like: string; chosen: string; keyAxis: number },
+): string {
+  const at = e.unsqueeze(site, [0]);
+  const from = e.concat([at, e.int([0, 0, 0])], 0);
+  const to = e.concat([e.op("Add", [at, e.int(1)]), e.dims(like, 1, 4)], 0);
+  const row = e.op("Slice", [stacked, from, to]);
+  return e.gather(row, e.op("Mod", [chosen, e.dim(row, keyAxis)]), keyAxis);
+}
+
+/** Number of keys that each query sees where c is a ratio to uniform mass, else 1. */
+function emitUnit(e: Emitter, map: string, detector: DetectorNames): string {
+  const ratio = e.branch();
+  const anyHead = ratio.reduce("ReduceMax", map, [1]);
+  const count = ratio.reduce("ReduceSum", ratio.toFloat(ratio.greater(anyHead, ratio.float(0))), [3]);
+  const plain = e.branch();
+  const unit = e.fresh("unit");
+  e.conditional(
+    e.cast(emitSetting(e, detector, "ratio"), DataType.BOOL),
+    { emitter: ratio, outputs: [count] },
+    { emitter: plain, outputs: [plain.reshape(plain.float(1), [1, 1, 1, 1])] },
+    [unit],
+  );
+  return unit;
+}
