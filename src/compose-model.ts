@@ -32,12 +32,16 @@ import type { PatchedModel } from "./shared/patched-model.ts";
 import { checkExternalData } from "./tasks/external-data.ts";
 import { createTask, type TaskModel } from "./tasks/create-task.ts";
 import { readModelFile } from "./tasks/model-file.ts";
-import { readModelFolder, type ModelFolder } from "./tasks/model-folder.ts";
+import type { ModelFolder } from "./tasks/model-folder.ts";
 import type { Task } from "./tasks/task.ts";
 import { readDebugSet } from "./training/debug-set.ts";
 
-/** Settings of one model's engine. */
+/** Joined runs are filled up to this duration: longer ones save nothing, and others wait for them. */
+const fillMs = 10;
+
+/** Settings of one model's engine; requests are joined into runs only where a batch is given. */
 export type EngineSettings = Pick<Settings, "workers" | "threads" | "queue" | "deadlineMs" | "recheck"> &
+  Partial<Pick<Settings, "queueBytes" | "batch" | "batchDelayMs">> &
   Pick<OrtEngineOptions, "execution">;
 
 /**
@@ -52,7 +56,15 @@ export async function openEngine(
 ): Promise<InferenceEngine> {
   await checkExternalData(folder, patched.external);
   const neutral = neutralTensors(patched.description.sites.length);
-  return createOrtEngine({ patched, folder, neutral, observer, ...settings });
+  const { batch = 1, batchDelayMs = 0, ...rest } = settings;
+  return createOrtEngine({
+    patched,
+    folder,
+    neutral,
+    observer,
+    ...rest,
+    ...(batch > 1 && { batching: { samples: batch, fillMs, delayMs: batchDelayMs } }),
+  });
 }
 
 /** What a model is served from. */
@@ -134,7 +146,7 @@ export async function openModel(
     const explainer = new Explainer({
       open: async () => {
         const tapped = instrument(await parts.file(), { taps: explainTaps });
-        return openEngine(tapped, folder, { ...settings, workers: 1, queue: 16 });
+        return openEngine(tapped, folder, { ...settings, workers: 1, queue: 16, batch: 1 });
       },
       bundle: async (id) => parseBundle(await registry.content(id)),
       warn,
@@ -171,14 +183,13 @@ export async function openModel(
 
 /** Serves a model folder; its own `atpatch.json` goes before the settings of the server. */
 export async function loadServedModel(
-  path: string,
+  folder: ModelFolder,
   settings: Settings,
   surroundings: ModelSurroundings,
 ): Promise<ServedModel> {
-  const folder = await readModelFolder(path);
   const { engine = {}, policy } = folder.settings;
   const { absolute } = folder.model;
-  const golden = join(path, "golden.jsonl.gz");
+  const golden = join(folder.directory, "golden.jsonl.gz");
   const hasGolden = await access(golden).then(
     () => true,
     () => false,
@@ -207,6 +218,8 @@ export async function loadServedModel(
       threads: engine.threads ?? settings.threads,
       queue: engine.queue ?? settings.queue,
       deadlineMs: engine.deadline_ms ?? settings.deadlineMs,
+      batch: engine.batch ?? settings.batch,
+      batchDelayMs: engine.batch_delay_ms ?? settings.batchDelayMs,
     },
     surroundings,
   );

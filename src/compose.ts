@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { pino, type Logger } from "pino";
 import { loadServedModel } from "./compose-model.ts";
+import { repairProcesses } from "./compose-repair.ts";
 import { ShadowScorer } from "./detector/shadow-scorer.ts";
 import { createGrpcServer, type GrpcServer } from "./grpc/server.ts";
 import { lockState } from "./detector/state-lock.ts";
@@ -17,6 +18,8 @@ import { Health } from "./service/health.ts";
 import { InferService } from "./service/infer.ts";
 import { ModelTable, type ServedModel } from "./service/models.ts";
 import { PredictService } from "./service/predict.ts";
+import type { RepairRunner } from "./service/repair-job.ts";
+import { RepairService } from "./service/repairs.ts";
 import { RepositoryService } from "./service/repository.ts";
 import { PatchedRunner } from "./service/run.ts";
 import { publishTriggerRates } from "./service/trigger-rate.ts";
@@ -34,6 +37,7 @@ export interface ServiceParts {
   readonly openOverride: boolean;
   readonly metrics: Metrics;
   readonly events: EventBus;
+  readonly repairs: RepairRunner;
 }
 
 /** @throws AtPatchError ATPATCH_BAD_SETTINGS when the default model is not among the models */
@@ -42,6 +46,7 @@ export function createServices(parts: ServiceParts): Services {
   const models = new ModelTable(parts.models, parts.defaultModel);
   const runner = new PatchedRunner({ openOverride }, metrics.service);
   const admin = new AdminService(models, metrics.service);
+  const feedback = new FeedbackService(models, events);
   publishChanges(events, parts.models);
   publishTriggerRates(events, parts.models);
   return {
@@ -50,7 +55,8 @@ export function createServices(parts: ServiceParts): Services {
     infer: new InferService(models, runner, metrics.service),
     admin,
     repository: new RepositoryService(models, admin),
-    feedback: new FeedbackService(models, events),
+    feedback,
+    repairs: new RepairService({ models, admin, feedback, events }, parts.repairs),
     events,
     health: new Health(models),
     tokens: new TokenTable(tokens),
@@ -90,27 +96,39 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
   const { tokens, generated } = await readTokens(settings);
   const lock = await lockState(settings.state);
   const models: ServedModel[] = [];
+  const folders = new Map<string, string>();
+  let repairs: RepairService | null = null;
   const metrics = createMetrics({ roles: () => detectorRoles(models) });
   const events = new EventBus(1024, (message) => logger.warn(message));
   const scorer = new ShadowScorer((message) => logger.warn(message));
   const close = async (): Promise<void> => {
     events.close();
+    await repairs?.close();
     await Promise.all(models.map((model) => model.close()));
     await scorer.close();
     await lock.release();
   };
   try {
-    for (const path of await modelPaths(settings.models)) {
+    let preferred: string | null = null;
+    const load = async (path: string): Promise<ServedModel | null> => {
       const name = basename(path);
       const warn = (message: string): void => logger.warn({ model: name }, message);
       try {
-        models.push(await loadServedModel(path, settings, { metrics, events, scorer, warn }));
+        const folder = await readModelFolder(path);
+        const model = await loadServedModel(folder, settings, { metrics, events, scorer, warn });
+        folders.set(model.name, path);
+        if (folder.settings.default === true) preferred = model.name;
+        return model;
       } catch (error) {
         logger.error(
           { model: name, code: error instanceof AtPatchError ? error.code : undefined },
           messageOf(error),
         );
+        return null;
       }
+    };
+    for (const model of await Promise.all((await modelPaths(settings.models)).map(load))) {
+      if (model !== null) models.push(model);
     }
     if (models.length === 0) {
       throw new AtPatchError(
@@ -122,11 +140,13 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
     const services = createServices({
       models,
       events,
-      defaultModel: settings.defaultModel,
+      defaultModel: settings.defaultModel ?? preferred,
       tokens,
       openOverride: generated !== null,
       metrics,
+      repairs: repairProcesses((model) => folders.get(model)!),
     });
+    ({ repairs } = services);
     const app = await buildApp(services, {
       version: packageVersion(),
       bodyLimit: settings.bodyLimit,

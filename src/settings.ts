@@ -58,7 +58,7 @@ export const settingDefinitions = {
     flag: "--default-model <name>",
     env: "ATPATCH_DEFAULT_MODEL",
     help: "model that POST /predict asks",
-    text: "the first by name",
+    text: "the one that says so in atpatch.json, else the first by name",
   }),
   state: text(
     { flag: "--state <folder>", env: "ATPATCH_STATE", help: "folder for detectors, policy and history" },
@@ -100,6 +100,33 @@ export const settingDefinitions = {
     { flag: "--queue <number>", env: "ATPATCH_QUEUE", help: "requests of a model that may wait" },
     256,
     [1, 1_000_000],
+  ),
+  queueBytes: bytes(
+    {
+      flag: "--queue-bytes <size>",
+      env: "ATPATCH_QUEUE_BYTES",
+      help: "inputs of waiting requests of a model",
+    },
+    256 * 2 ** 20,
+    [1024, 2 ** 40],
+  ),
+  batch: integer(
+    {
+      flag: "--batch <samples>",
+      env: "ATPATCH_BATCH",
+      help: "most samples of waiting requests that share a run, 1 for none",
+    },
+    32,
+    [1, 4096],
+  ),
+  batchDelayMs: integer(
+    {
+      flag: "--batch-delay-ms <ms>",
+      env: "ATPATCH_BATCH_DELAY_MS",
+      help: "longest wait for company while a worker is idle",
+    },
+    0,
+    [0, 10_000],
   ),
   deadlineMs: integer(
     { flag: "--deadline-ms <ms>", env: "ATPATCH_DEADLINE_MS", help: "longest time from arrival to answer" },

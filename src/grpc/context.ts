@@ -5,7 +5,7 @@ import { bearerToken, requireScope, type Scope, type TokenTable } from "../servi
 import { requestIdOf } from "../shared/request-id.ts";
 
 /** What every form of a call has. */
-export type GrpcCall = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "getDeadline"> & {
+export type GrpcCall = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "getDeadline" | "getPeer"> & {
   once(event: "cancelled", listener: () => void): unknown;
 };
 
@@ -37,6 +37,8 @@ export function contextOf(grpc: GrpcCall, tokens: TokenTable): CallContext {
       id,
       ...clientKey(header(clientHeader)),
       startedAt: now,
+      // Without the port: connections of one machine wait in one line.
+      address: grpc.getPeer().replace(/:\d+$/, ""),
       signal: gone.signal,
       principal,
       ...(Number.isFinite(left) && { deadline: now + left }),

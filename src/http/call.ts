@@ -8,6 +8,13 @@ export function callOf(request: FastifyRequest, reply: FastifyReply): Call {
   reply.raw.once("close", () => {
     if (!reply.raw.writableFinished) gone.abort();
   });
-  const { startedAt, principal, id } = request;
-  return { startedAt, signal: gone.signal, principal, id, ...clientKey(request.headers[clientHeader]) };
+  const { startedAt, principal, id, ip: address } = request;
+  return {
+    startedAt,
+    address,
+    signal: gone.signal,
+    principal,
+    id,
+    ...clientKey(request.headers[clientHeader]),
+  };
 }

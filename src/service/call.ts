@@ -9,6 +9,8 @@ export interface Call {
   readonly startedAt: number;
   /** When the caller stops waiting, on the same clock; the server's own deadline holds besides. */
   readonly deadline?: number;
+  /** Where the request came from; callers of one address wait in one line. */
+  readonly address?: string;
   /** Aborted when the caller has gone. */
   readonly signal?: AbortSignal;
   /** Whose token came with the request, if any did. */

@@ -131,7 +131,8 @@ export class PatchedRunner {
 
 function optionsOf(model: ServedModel, call: Call): RunOptions {
   const deadline = Math.min(call.startedAt + model.deadlineMs, call.deadline ?? Infinity);
-  return { deadline, ...(call.signal && { signal: call.signal }) };
+  const client = call.principal?.name ?? call.address;
+  return { deadline, ...(call.signal && { signal: call.signal }), ...(client !== undefined && { client }) };
 }
 
 /** A failure that the detector may have caused; a crash, a full queue or a passed deadline is none that trying again helps. */

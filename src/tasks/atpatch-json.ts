@@ -53,6 +53,8 @@ export type Column = CategoryColumn | NumberColumn;
 const properties = {
   task: Type.Enum(["text-classification", "image-classification", "tabular-classification", "tensor"]),
   labels: Type.Array(name, { minItems: 1, uniqueItems: true }),
+  /** Whether requests that name no model are for this one. */
+  default: Type.Boolean(),
   /** Index of the label that is good for the person concerned. */
   favourable: Type.Integer({ minimum: 0 }),
   limits: Type.Object(
@@ -70,6 +72,10 @@ const properties = {
       threads: Type.Optional(count),
       queue: Type.Optional(count),
       deadline_ms: Type.Optional(count),
+      /** Most samples of waiting requests that share a run; 1 for none. */
+      batch: Type.Optional(count),
+      /** Longest wait for company while a worker is idle. */
+      batch_delay_ms: Type.Optional(Type.Integer({ minimum: 0 })),
     },
     strict,
   ),
