@@ -6,8 +6,8 @@ import type { App } from "./services.ts";
 
 const encodings: ("gzip" | "deflate")[] = ["gzip", "deflate"];
 
-/** Smaller answers, in bytes, are not worth the time. */
-const threshold = 256;
+/** Smaller answers, in bytes, are not worth the time; those of inference are never. */
+const threshold = 128;
 
 export async function installCompression(app: App): Promise<void> {
   await app.register(compress, {
