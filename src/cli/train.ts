@@ -1,6 +1,7 @@
 /** `train`: from a debug set to a detector bundle. */
 import { Command } from "commander";
 import { bundleId } from "../detector/bundle.ts";
+import { verdictBounds } from "../training/decide.ts";
 import { percentText } from "../training/refusals.ts";
 import { referenceTaps } from "../training/reference.ts";
 import { train, type Trained } from "../training/train.ts";
@@ -45,8 +46,9 @@ A debug set has one sample a line:
   {"id": "a17", "set": "clean" | "failing", "label": 3, "pair": "a03" | null, "instance": …, "columns": [12, 13]?}
 50 failing and 600 clean samples are enough; 20 and 200 often do. Without "columns" they are localised first.
 
-The detector is chosen by cross-validation: fitted on one half of the set, judged by what it does to the other half. Below
-15 % repaired failures nothing is written, because those are ordinary errors; up to 50 % only with --accept-partial.
+The detector is chosen by cross-validation: fitted on one half of the set, judged by what it does to the other half. When that
+explains less than 15 % of the failures nothing is written, because those are ordinary errors; up to 60 % only with
+--accept-partial; below 85 % the failures that are left are named.
 The same model, set, options and seed give the same bytes.
 
 When atpatch.json marks columns of a table as protected, nothing is detected: those columns are repaired in every sample, so
@@ -137,12 +139,7 @@ ${selfCheckTable(report.self_check)}
 ${next}`;
   }
   const { held_out: held, calibration, self_check: check, localization } = report;
-  const verdict = {
-    trigger: "the failures look like a trigger, and the detector finds it",
-    partly: "only a part of the failures is carried by attention columns",
-    "ordinary errors": "the failures look like ordinary errors",
-  }[report.verdict];
-  return `${verdict}
+  return `${verdictText(report)}
 
 Columns of the failing samples
 ${table([
@@ -161,6 +158,7 @@ ${table([
   ["failing: answer changed", rateText(held.repaired)],
   ["  with random columns", rateText(report.control.repaired)],
   ["failing: right answer", rateText(held.robust_accuracy)],
+  ["  answer changed by the columns found", rateText(report.repairable)],
   ["clean: flagged", rateText(held.flag_rate)],
   ["clean: answer changed", rateText(held.altered)],
 ])}
@@ -168,7 +166,7 @@ Thresholds from ${calibration.n} clean samples that the fit did not see
 ${calibrationTable(calibration)}
 Whole debug set, unpatched → patched (most of it was used for the fit)
 ${selfCheckTable(check)}
-${unexplainedText(report, held)}
+${unexplainedText(report)}
 ${next}`;
 }
 
@@ -198,18 +196,19 @@ function selfCheckTable({ clean, failing, target }: TrainingReport["self_check"]
   ]);
 }
 
-/** Share of failing samples that may stay unexplained without a word. */
-const silentShare = 0.15;
+function verdictText({ verdict, explained }: TrainingReport): string {
+  if (verdict === "partly")
+    return `only a part of the failures, about ${percentText(explained)}, is carried by attention columns`;
+  const rest =
+    explained < verdictBounds.mostly ? `; about ${percentText(1 - explained)} are not explained by it` : "";
+  return `the failures look like a trigger, and the detector finds it${rest}`;
+}
 
 /** A hint that the set may hold failures of several kinds; empty when nearly all are explained. */
-function unexplainedText(
-  { explained, unexplained }: TrainingReport,
-  held: TrainingReport["held_out"],
-): string {
-  const kept = 1 - (held.repaired.value ?? 0);
-  if (kept <= silentShare) return "";
+function unexplainedText({ explained, unexplained, consistent, localization }: TrainingReport): string {
+  if (explained >= verdictBounds.mostly) return "";
   return `
-Note: ${percentText(kept)} of the failing samples keep their wrong answer when the detector has not seen them (explained: ${percentText(explained)}).
-They may be failures of another kind: ${unexplained.slice(0, 8).join(", ")}${unexplained.length > 8 ? ", …" : ""}
+Note: the set seems to hold failures of another kind; the fit went by ${consistent} of ${localization.failing}. Not answered rightly when the
+detector had not seen them: ${unexplained.slice(0, 8).join(", ")}${unexplained.length > 8 ? ", …" : ""}. Train on one kind at a time.
 `;
 }

@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { best, type Tried } from "./choose.ts";
+import { best } from "./best.ts";
 import { decide, explainedShare } from "./decide.ts";
+import type { Tried } from "./search-detector.ts";
 
 const counts = (repaired: number, correct: number, altered: number) => ({
   failing: 100,
   repaired,
-  unrepaired: [],
+  wrong: [],
   correct,
   clean: 400,
   flagged: 8,
@@ -32,7 +33,7 @@ describe("best", () => {
 describe("best of few samples", () => {
   const few = (name: 1 | 3, repaired: number, correct: number, altered: number): Tried => ({
     ...tried(name, 0, 0, 0),
-    heldOut: { failing: 20, repaired, unrepaired: [], correct, clean: 100, flagged: 2, altered },
+    heldOut: { failing: 20, repaired, wrong: [], correct, clean: 100, flagged: 2, altered },
   });
 
   it("does not let one sample decide on right answers or altered predictions, but on repair", () => {
@@ -47,12 +48,13 @@ describe("best of few samples", () => {
 
 describe("decide", () => {
   it("refuses ordinary errors, asks for partial explanations, goes on with triggers", () => {
-    const share = (repaired: number, correct: number, random: number): number =>
-      explainedShare(counts(repaired, correct, 0), counts(random, random, 0));
-    expect(share(100, 90, 0)).toBeCloseTo(0.95);
-    expect(share(19, 7, 3)).toBeCloseTo(0.1);
-    expect(share(2, 2, 5)).toBe(0);
-    expect(["ordinary errors", "partly", "partly", "trigger"]).toEqual([0.14, 0.15, 0.5, 0.51].map(decide));
-    expect(explainedShare({ ...counts(0, 0, 0), failing: 0 }, counts(0, 0, 0))).toBe(0);
+    const share = (correct: number, random: number, accuracy: number): number =>
+      explainedShare(counts(100, correct, 0), counts(random, random, 0), accuracy);
+    expect(share(90, 0, 1)).toBeCloseTo(0.9);
+    expect(share(78, 2, 0.8)).toBeCloseTo(0.95);
+    expect(share(85, 0, 0.8)).toBe(1);
+    expect(share(2, 5, 0.8)).toBe(0);
+    expect(["ordinary errors", "partly", "partly", "trigger"]).toEqual([0.14, 0.15, 0.6, 0.61].map(decide));
+    expect(explainedShare({ ...counts(0, 0, 0), failing: 0 }, counts(0, 0, 0), 0.8)).toBe(0);
   });
 });

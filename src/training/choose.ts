@@ -1,170 +1,69 @@
 /**
- * Chooses the form of a detector by cross-validated repair. To stay quick the search goes in steps: all features and
- * kernels at the first site; two sites only when that leaves failures unrepaired; self-training; then the reference
- * kind, the column threshold and the gate, which need no further fit.
+ * Chooses the form of a detector, and says how much of the failing set it explains. A set may hold failures of several
+ * kinds, whose columns only confuse the fit: when a good part stays wrong, the search is made once more with the samples that
+ * were repaired, and judged on all of them.
  */
-import { judge, meanGateDistance, validate, type HeldOut, type Validation } from "./cross-validate.ts";
-import type { Candidate, FitSettings } from "./candidate.ts";
-import type { ReferenceKind } from "./detector-tensors.ts";
+import type { SiteColumns } from "./columns.ts";
+import { judge, validate, type HeldOut } from "./cross-validate.ts";
+import { explainedShare, verdictBounds } from "./decide.ts";
 import { Random } from "./random.ts";
 import type { Repairs } from "./repairs.ts";
+import { searchDetector, type Search, type SearchOptions } from "./search-detector.ts";
 import type { TrainingData } from "./training-data.ts";
 
-/** One tried setting with its held-out counts. */
-export interface Tried {
-  readonly candidate: Candidate;
-  readonly reference: ReferenceKind;
-  /** Quantile of clean column scores that τ_lo takes. */
-  readonly columnShare: number;
-  readonly headroom: number;
-  readonly heldOut: HeldOut;
-}
-
-export interface Choice {
-  /** With the sites that the chosen detector needs. */
-  readonly data: TrainingData;
-  readonly chosen: Tried;
+export interface Choice extends Search {
   /** Held-out counts with random columns repaired in place of the flagged ones. */
   readonly control: HeldOut;
-  /** How far the gate of each site is raised above its conformal place, on the logit. */
-  readonly gateRaise: readonly number[];
-  /** Everything that was tried, in order. */
-  readonly tried: readonly Tried[];
+  /** Share of the failing samples that the flagged columns explain. */
+  readonly explained: number;
+  /** Failing samples that the fit goes by; fewer than there are when the others seem to fail for another reason. */
+  readonly consistent: number;
 }
 
-export interface ChooseOptions extends FitSettings {
-  readonly alpha: number;
-  /** Called before each step with what is tried. */
-  readonly progress?: (what: string) => void;
-}
+/** Fewest samples that a second search goes by. */
+const fewest = 8;
+/** How much less the second search may explain: what differs by chance. */
+const slack = 0.02;
 
-type Form = Pick<Candidate, "features" | "kernel">;
-
-/** From the simplest on: ties go to the earlier one. */
-const forms: readonly Form[] = [
-  { features: "attention", kernel: 1 },
-  { features: "attention", kernel: 3 },
-  { features: "value", kernel: 1 },
-  { features: "attention+value", kernel: 1 },
-  { features: "value", kernel: 3 },
-  { features: "attention+value", kernel: 3 },
-];
-/** The form tried at two sites when one site does not suffice, besides the best one there. */
-const richest: Form = { features: "attention+value", kernel: 3 };
-/** Share of held-out failing samples whose repair makes further sites unnecessary. */
-const enough = 0.9;
-/** Shares of samples below which a difference says nothing. */
-const tolerance = { repaired: 0.01, correct: 0.04, altered: 0.0025 } as const;
-
-const referenceKinds: readonly ReferenceKind[] = ["benign", "attention-only", "zero"];
-const columnShares = [0.99, 0.98, 0.97, 0.95] as const;
-const headrooms = [0.1, 0.2, 0.3, 0.4, 0.5] as const;
-
-/** @param widen collects the second site too; null when there is none to try */
 export async function chooseDetector(
   first: TrainingData,
-  widen: (() => Promise<TrainingData>) | null,
+  widen: (() => Promise<readonly SiteColumns[]>) | null,
   repairs: Repairs,
   foldOf: Int32Array,
-  options: ChooseOptions,
+  options: SearchOptions,
 ): Promise<Choice> {
-  let data = first;
-  const tried: Tried[] = [];
-  const validations = new Map<Candidate, Validation>();
-  const judged = async (setting: Omit<Tried, "heldOut">): Promise<Tried> => {
-    const validation =
-      validations.get(setting.candidate) ?? validate(data, setting.candidate, foldOf, options);
-    validations.set(setting.candidate, validation);
-    const entry = {
-      ...setting,
-      heldOut: await judge(data, validation, repairs, { alpha: options.alpha, ...setting }),
+  let second: Promise<readonly SiteColumns[]> | undefined;
+  const widenOnce = widen && (() => (second ??= widen()));
+  const explain = async (search: Search): Promise<Choice> => {
+    const { data, chosen } = search;
+    const validation = validate(data, chosen.candidate, foldOf, options);
+    const setting = { alpha: options.alpha, ...chosen };
+    const heldOut = await judge(data, validation, repairs, setting);
+    const random = new Random(options.seed, "control");
+    const control = await judge(data, validation, repairs, { ...setting, control: random });
+    return {
+      ...search,
+      chosen: { ...chosen, heldOut },
+      control,
+      explained: explainedShare(heldOut, control, accuracyOf(data)),
+      consistent: data.labels.size,
     };
-    tried.push(entry);
-    return entry;
   };
-  const attempt = (form: Form, selfTraining: boolean): Promise<Tried> => {
-    const candidate = { ...form, sites: data.sites.map(({ site }) => site), selfTraining };
-    options.progress?.(describe(candidate));
-    return judged({ candidate, reference: "benign", columnShare: columnShares[0], headroom: 0 });
-  };
+  const whole = await explain(await searchDetector(first, widenOnce, repairs, foldOf, options));
+  const { wrong } = whole.chosen.heldOut;
+  const failing = first.failing.filter((sample) => !wrong.includes(sample));
+  const isMixed = whole.explained >= verdictBounds.refuse && whole.explained < verdictBounds.mostly;
+  if (!isMixed || failing.length < fewest) return whole;
 
-  const plain: Tried[] = [];
-  for (const form of forms) plain.push(await attempt(form, false));
-  if (widen !== null && shareOf(best(plain).heldOut, "repaired") < enough) {
-    data = await widen();
-    const { features, kernel } = best(plain).candidate;
-    plain.push(await attempt({ features, kernel }, false));
-    if (features !== richest.features || kernel !== richest.kernel) plain.push(await attempt(richest, false));
-  }
-  const form = best(plain);
-  data = { ...data, sites: data.sites.filter(({ site }) => form.candidate.sites.includes(site)) };
-  const selfTrained = await attempt(form.candidate, true);
-  let chosen = best([selfTrained, form]);
-
-  options.progress?.("reference and thresholds");
-  const kinds = [chosen];
-  for (const reference of referenceKinds.slice(1)) kinds.push(await judged({ ...chosen, reference }));
-  chosen = best(kinds);
-  for (const columnShare of columnShares.slice(1)) {
-    if (chosen.heldOut.repaired === chosen.heldOut.failing) break;
-    const lower = await judged({ ...chosen, columnShare });
-    if (lower.heldOut.repaired <= chosen.heldOut.repaired || lower.heldOut.correct < chosen.heldOut.correct)
-      break;
-    chosen = lower;
-  }
-  let tolerated = 0;
-  for (const headroom of headrooms) {
-    const raised = await judged({ ...chosen, headroom });
-    if (raised.heldOut.repaired < chosen.heldOut.repaired) break;
-    tolerated = headroom;
-  }
-  // Half of what the held-out failures tolerate: as far from losing the next one as from the clean samples.
-  const headroom = tolerated / 2;
-  chosen = headroom === 0 ? chosen : await judged({ ...chosen, headroom });
-  const distance = meanGateDistance(data, validations.get(chosen.candidate) as Validation, options.alpha);
-  const control = await judge(data, validations.get(chosen.candidate) as Validation, repairs, {
-    alpha: options.alpha,
-    ...chosen,
-    control: new Random(options.seed, "control"),
-  });
-  return { data, chosen, control, gateRaise: distance.map((logit) => logit * headroom), tried };
+  const labels = new Map([...first.labels].filter(([sample]) => failing.includes(sample)));
+  const search = await searchDetector({ ...first, failing, labels }, widenOnce, repairs, foldOf, options);
+  const part = await explain({ ...search, data: { ...search.data, failing: first.failing } });
+  const better = part.explained >= whole.explained - slack ? part : whole;
+  return { ...better, ceiling: whole.ceiling, tried: [...whole.tried, ...part.tried] };
 }
 
-/**
- * Most repaired failing samples; among equals (within the tolerance) those with the most right answers, then the fewest
- * altered clean predictions, then the first.
- */
-export function best(entries: readonly Tried[]): Tried {
-  let kept = entries;
-  for (const [count, sign] of criteria) {
-    const share = ({ heldOut }: Tried): number => sign * shareOf(heldOut, count);
-    const most = Math.max(...kept.map(share));
-    // A single sample never decides on right answers and altered predictions, however few there are.
-    const single = ({ heldOut }: Tried): number => (count === "repaired" ? 0 : 1 / sizeOf(heldOut, count));
-    kept = kept.filter((entry) => share(entry) >= most - Math.max(tolerance[count], single(entry)) - 1e-9);
-  }
-  return kept[0] as Tried;
-}
-
-type Count = "repaired" | "correct" | "flagged" | "altered";
-
-/** What is compared in turn: more is better, or less. */
-const criteria: readonly (readonly ["repaired" | "correct" | "altered", 1 | -1])[] = [
-  ["repaired", 1],
-  ["correct", 1],
-  ["altered", -1],
-];
-
-/** A held-out count as a share of its set; 0 for an empty set. */
-export function shareOf(heldOut: HeldOut, count: Count): number {
-  return heldOut[count] / sizeOf(heldOut, count);
-}
-
-function sizeOf({ failing, clean }: HeldOut, count: Count): number {
-  return Math.max(1, count === "repaired" || count === "correct" ? failing : clean);
-}
-
-function describe({ sites, features, kernel, selfTraining }: Candidate): string {
-  const where = `site${sites.length > 1 ? "s" : ""} ${sites.join(" and ")}`;
-  return `${features} features, kernel ${kernel}, ${where}${selfTraining ? ", self-trained" : ""}`;
+/** Share of the clean samples that the unpatched model answers rightly. */
+function accuracyOf({ clean, answers, samples }: TrainingData): number {
+  const right = clean.filter((sample) => answers[sample] === samples[sample]?.label).length;
+  return right / Math.max(1, clean.length);
 }

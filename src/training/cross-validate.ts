@@ -17,10 +17,10 @@ export interface HeldOut {
   readonly failing: number;
   /** Failing samples whose prediction left the wrong answer. */
   readonly repaired: number;
-  /** Those that kept it. */
-  readonly unrepaired: readonly number[];
   /** Failing samples whose prediction became the true class. */
   readonly correct: number;
+  /** Those whose prediction did not. */
+  readonly wrong: readonly number[];
   readonly clean: number;
   readonly flagged: number;
   /** Clean samples whose prediction changed. */
@@ -103,14 +103,14 @@ export async function judge(
   }
   const predictions = await repairs.predictions(options.reference, [...failing, ...clean]);
   const [ofFailing, ofClean] = [predictions.slice(0, failing.length), predictions.slice(failing.length)];
-  const unrepaired = failing.flatMap(({ sample }, i) =>
-    ofFailing[i] === data.answers[sample] ? [sample] : [],
+  const wrong = failing.flatMap(({ sample }, i) =>
+    ofFailing[i] === data.samples[sample]?.label ? [] : [sample],
   );
   return {
     failing: failing.length,
-    repaired: failing.length - unrepaired.length,
-    unrepaired,
-    correct: failing.filter(({ sample }, i) => ofFailing[i] === data.samples[sample]?.label).length,
+    repaired: failing.filter(({ sample }, i) => ofFailing[i] !== data.answers[sample]).length,
+    correct: failing.length - wrong.length,
+    wrong,
     clean: clean.length,
     flagged: clean.filter(({ columns }) => columns.length > 0).length,
     altered: clean.filter(({ sample }, i) => ofClean[i] !== data.answers[sample]).length,

@@ -1,23 +1,27 @@
 /**
  * Whether the failing samples, as a set, look like a trigger: no single sample can tell, since clean and wrongly
- * answered inputs flip under some window too. Measured shares of held-out failing samples that leave their wrong answer:
- * triggers 65–99 %, half triggers and half ordinary errors 22–40 %, ordinary errors 0–10 %.
- *
- * With many classes an error near a border leaves its answer for another wrong one when anything is changed, which says
- * little: such a repair counts half, and what random columns achieve is taken off.
+ * answered inputs flip under some window too. What tells is how many held-out failing samples get their right answer when
+ * the flagged columns are repaired. Triggered samples get it about as often as clean ones do, since the model knows no better
+ * without the trigger; ordinary errors, and failures of another kind, hardly ever do more often than by chance.
  */
 import type { HeldOut } from "./cross-validate.ts";
 
 export type Verdict = "trigger" | "partly" | "ordinary errors";
 
-/** Below the first share the set is refused, up to the second it is explained in part only. */
-export const verdictBounds = { refuse: 0.15, partly: 0.5 } as const;
+/**
+ * Below the first share the set is refused, up to the second it is explained in part only, and up to the third a good part
+ * is said to be left.
+ */
+export const verdictBounds = { refuse: 0.15, partly: 0.6, mostly: 0.85 } as const;
 
-/** Share of held-out failing samples that the flagged columns explain. */
-export function explainedShare(flagged: HeldOut, control: HeldOut): number {
-  if (flagged.failing === 0) return 0;
-  const score = ({ repaired, correct }: HeldOut): number => (repaired + correct) / 2;
-  return Math.max(0, score(flagged) - score(control)) / flagged.failing;
+/**
+ * Share of the failing samples that the flagged columns explain: right answers when held out, less those that random
+ * columns bring, over the share of clean samples that are answered rightly.
+ * @param accuracy share of the clean samples that the unpatched model answers rightly
+ */
+export function explainedShare(flagged: HeldOut, control: HeldOut, accuracy: number): number {
+  if (flagged.failing === 0 || accuracy === 0) return 0;
+  return Math.min(1, Math.max(0, flagged.correct - control.correct) / flagged.failing / accuracy);
 }
 
 export function decide(explained: number): Verdict {

@@ -63,8 +63,9 @@ export interface CalibrationOptions {
 }
 
 /**
- * Thresholds on the calibration samples. The rank is lowered until the share of altered predictions among them is
- * within `maxAltered`; at rank 1 none of them is flagged.
+ * Thresholds on the calibration samples. The rank is lowered until a new clean prediction changes with probability
+ * `maxAltered` at most: (altered + 1) / (n + 1) bounds it, because fewer flags alter fewer predictions (conformal risk
+ * control: Angelopoulos et al., 2024). At rank 1 none of the samples is flagged.
  */
 export async function calibrate(
   data: TrainingData,
@@ -90,7 +91,7 @@ export async function calibrate(
     const predictions = await repairs.predictions(options.reference, repair);
     const flagged = repair.filter(({ columns }) => columns.length > 0).length;
     const altered = repair.filter(({ sample }, i) => predictions[i] !== data.answers[sample]).length;
-    if (altered <= options.maxAltered * calibration.length || rank === 1) {
+    if (altered + 1 <= options.maxAltered * (calibration.length + 1) || rank === 1) {
       return { detection, samples: calibration.length, rank, flagged, altered };
     }
   }

@@ -3,7 +3,7 @@ import { AtPatchError } from "../shared/errors.ts";
 import { neededForGate } from "./calibrate.ts";
 import type { Choice } from "./choose.ts";
 import type { DebugSample } from "./debug-set.ts";
-import { explainedShare, verdictBounds, type Verdict } from "./decide.ts";
+import { verdictBounds, type Verdict } from "./decide.ts";
 import type { Gathered } from "./gather.ts";
 
 /** Fewest failing samples for two folds that say something. */
@@ -52,11 +52,24 @@ export function checkGathered({ data, localization }: Gathered): void {
   }
 }
 
+/** Most samples that are named. */
+const named = 20;
+
+/** Ids of failing samples that were not answered rightly when held out: failures of another kind, perhaps. */
+export function unexplainedIds({ chosen }: Choice, samples: readonly DebugSample[]): string[] {
+  return chosen.heldOut.wrong.slice(0, named).map((sample) => samples[sample]?.id ?? "");
+}
+
 /** Why no bundle is made, with the evidence. */
 export function refusal(
-  { chosen: { heldOut }, control }: Choice,
+  choice: Choice,
   verdict: Exclude<Verdict, "trigger">,
+  samples: readonly DebugSample[],
 ): AtPatchError {
+  const {
+    chosen: { heldOut },
+    control,
+  } = choice;
   const what =
     verdict === "partly"
       ? "attention columns carry only a part of these failures"
@@ -66,10 +79,10 @@ export function refusal(
     "ATPATCH_TRAINING",
     `${what}: a detector fitted on one half of them changes the answer of ${of(heldOut.repaired)} held-out failing samples, ` +
       `${heldOut.correct} of them to the right one; random columns change ${control.repaired}. That explains ` +
-      `${percentText(explainedShare(heldOut, control))}: below ${percentText(verdictBounds.refuse)} nothing is shipped, ` +
+      `${percentText(choice.explained)}: below ${percentText(verdictBounds.refuse)} nothing is shipped, ` +
       `up to ${percentText(verdictBounds.partly)} only when a partial explanation is accepted (--accept-partial). ` +
       (verdict === "partly"
-        ? "The set may mix failures of several kinds: train on one kind at a time"
+        ? `The set may mix failures of several kinds, so train on one kind at a time; not explained: ${unexplainedIds(choice, samples).join(", ")}${heldOut.wrong.length > named ? ", …" : ""}`
         : elsewhere),
   );
 }

@@ -1,8 +1,9 @@
 /** The report of a training run as it is kept in the bundle: plain JSON, no times, no names of machines or files. */
-import type { Choice, Tried } from "./choose.ts";
-import { explainedShare, type Verdict } from "./decide.ts";
+import type { Choice } from "./choose.ts";
+import type { Verdict } from "./decide.ts";
 import type { Evaluation } from "./evaluate.ts";
 import type { Calibration } from "./final-fit.ts";
+import type { Tried } from "./search-detector.ts";
 import { wilson, type Rate } from "./wilson.ts";
 
 export interface TrainingReport {
@@ -10,11 +11,15 @@ export interface TrainingReport {
   readonly verdict: Verdict;
   /** Share of held-out failing samples that the flagged columns explain. */
   readonly explained: number;
-  /** Ids of failing samples that kept their wrong answer when held out, twenty at most: failures of another kind, perhaps. */
+  /** Failing samples that the fit went by: those with columns, less those that seem to fail for another reason. */
+  readonly consistent: number;
+  /** Ids of failing samples that were not answered rightly when held out, twenty at most. */
   readonly unexplained: readonly string[];
   readonly localization: LocalizationReport;
   /** Two-fold cross-validation of the chosen setting: samples that the detector judged without having seen them. */
   readonly held_out: HeldOutReport;
+  /** Failing samples that leave their wrong answer when the columns given or found for them are repaired. */
+  readonly repairable: Rate;
   /** The same with random columns repaired in place of the flagged ones. */
   readonly control: { readonly repaired: Rate; readonly robust_accuracy: Rate };
   readonly calibration: CalibrationReport;
@@ -111,10 +116,12 @@ export function trainingReport(parts: {
   const { calibration, selfCheck, choice } = parts;
   return {
     verdict: parts.verdict,
-    explained: explainedShare(choice.chosen.heldOut, choice.control),
+    explained: choice.explained,
+    consistent: choice.consistent,
     unexplained: parts.unexplained,
     localization: parts.localization,
     held_out: heldOutReport(choice.chosen),
+    repairable: wilson(choice.ceiling, choice.chosen.heldOut.failing),
     control: {
       repaired: wilson(choice.control.repaired, choice.control.failing),
       robust_accuracy: wilson(choice.control.correct, choice.control.failing),

@@ -6,22 +6,21 @@ import { encodeBundle, type BundleMetadata } from "../detector/bundle.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import type { DetectorTensors } from "../shared/detector-tensors.ts";
 import type { Task } from "../tasks/task.ts";
-import { chooseDetector } from "./choose.ts";
-import { collect } from "./collect.ts";
-import type { SiteColumns } from "./columns.ts";
-import { conformalSite } from "./conformal.ts";
 import type { DebugSample } from "./debug-set.ts";
-import { decide, explainedShare } from "./decide.ts";
-import { detectorTensors, type DetectorParts, type ReferenceKind } from "./detector-tensors.ts";
 import { evaluate, type Evaluation } from "./evaluate.ts";
-import { fitCandidate, type Candidate } from "./candidate.ts";
-import { calibrate, finalSplit, type Calibration, type CalibrationOptions } from "./final-fit.ts";
+import {
+  chooseForFailures,
+  fitChosen,
+  fitToClean,
+  type FitDetectorOptions,
+  type FittedDetector,
+} from "./fit-detector.ts";
 import { gatherData, type Gathered } from "./gather.ts";
 import { ModelRuns } from "./model-runs.ts";
 import { protect } from "./protect.ts";
-import { Random } from "./random.ts";
+import { PublishedReferences } from "./references.ts";
+import { checkGathered, checkSizes, refusal, unexplainedIds } from "./refusals.ts";
 import { Repairs } from "./repairs.ts";
-import { checkGathered, checkSizes, refusal } from "./refusals.ts";
 import {
   calibrationReport,
   trainingReport,
@@ -30,7 +29,6 @@ import {
   type TrainingReport,
 } from "./report.ts";
 import { SampleStore } from "./sample-store.ts";
-import { stratifiedFolds } from "./split.ts";
 
 export interface TrainOptions {
   /** Share of clean requests that may be flagged (α). */
@@ -59,8 +57,6 @@ export interface Trained {
   readonly report: TrainingReport | ProtectionReport | ConformalReport;
 }
 
-/** Base samples are dealt to this many folds for choosing; two leave most failing samples held out. */
-const folds = 2;
 const defaultSteps = 450;
 
 /**
@@ -86,116 +82,65 @@ export async function train(
   if (!isConformal) checkGathered(gathered);
   const published = new PublishedReferences(engine, gathered);
   try {
-    const make = isConformal ? fromClean : fromGathered;
-    return await make(runs, gathered, published, options, progress);
+    return await (isConformal ? fromClean : fromFailures)(runs, gathered, published, options);
   } finally {
     await published.retireAll();
   }
 }
 
-async function fromGathered(
+async function fromFailures(
   runs: ModelRuns,
   gathered: Gathered,
   published: PublishedReferences,
   options: TrainOptions,
-  progress: TrainProgress,
 ): Promise<Trained> {
-  const { seed, steps = defaultSteps, falseFlagRate: alpha, maxAltered } = options;
   const { samples } = runs.store;
-  const { data: firstData, secondSite } = gathered;
-  const repairs = new Repairs(runs, firstData.answers, (kind) => published.id(kind));
-  const widen = async (): Promise<typeof firstData> => {
-    const { sites } = await collect(runs, [secondSite as number]);
-    return { ...firstData, sites: [...firstData.sites, ...sites] };
-  };
-  const choice = await chooseDetector(
-    firstData,
-    secondSite === null ? null : widen,
-    repairs,
-    stratifiedFolds(samples, folds, new Random(seed, "folds")),
-    { alpha, seed, steps, progress: (what) => progress(`choosing: ${what}`, 0, 0) },
-  );
-  const { data, chosen } = choice;
-  const verdict = decide(explainedShare(chosen.heldOut, choice.control));
+  const repairs = new Repairs(runs, gathered.data.answers, (kind) => published.id(kind));
+  const setting = fitOptions(options);
+  const { choice, verdict } = await chooseForFailures(runs, gathered, repairs, setting);
   const isAccepted = verdict === "trigger" || (verdict === "partly" && options.acceptPartial === true);
-  if (!isAccepted) throw refusal(choice, verdict);
-
-  progress("fitting", 0, 0);
-  const split = finalSplit(data, seed);
-  const fitted = fitCandidate(data, chosen.candidate, split.fit, { seed, steps }, "final");
-  const setting = {
-    alpha,
-    maxAltered,
-    columnShare: chosen.columnShare,
-    gateRaise: choice.gateRaise,
-    reference: chosen.reference,
-  };
-  const calibration = await calibrate(data, fitted, split.calibration, repairs, setting);
-
-  const tensors = detectorTensors(published.parts(chosen.reference, calibration.detection));
+  if (!isAccepted) throw refusal(choice, verdict, samples);
+  const detector = await fitChosen(choice, published, repairs, setting);
   const report = trainingReport({
     verdict,
-    unexplained: chosen.heldOut.unrepaired.slice(0, 20).map((sample) => samples[sample]?.id ?? ""),
+    unexplained: unexplainedIds(choice, samples),
     localization: gathered.localization,
     choice,
-    calibration,
-    alpha,
-    selfCheck: await checked(runs, tensors, progress),
+    calibration: detector.calibration,
+    alpha: options.falseFlagRate,
+    selfCheck: await checked(runs, detector.tensors, setting.progress),
   });
-  return {
-    bundle: encoded(
-      runs,
-      gathered,
-      { ...chosen.candidate, ...setting, ...calibration },
-      options,
-      report,
-      tensors,
-    ),
-    report,
-  };
+  return { bundle: encoded(runs, gathered, detector, options, report), report };
 }
 
-/** A detector of what is unlike ordinary attention, for want of failing samples. */
 async function fromClean(
   runs: ModelRuns,
   gathered: Gathered,
   published: PublishedReferences,
   options: TrainOptions,
-  progress: TrainProgress,
 ): Promise<Trained> {
-  const { falseFlagRate: alpha, maxAltered, seed } = options;
-  const { data } = gathered;
-  const split = finalSplit(data, seed);
-  const columns = data.sites[0] as SiteColumns;
-  const fitted = conformalSite(columns, split.fit.clean, data.layout.kind === "sequence");
-  const repairs = new Repairs(runs, data.answers, (kind) => published.id(kind));
-  const setting = { alpha, maxAltered, columnShare: 0.99, gateRaise: [0], reference: "benign" } as const;
-  const calibration = await calibrate(data, [fitted], split.calibration, repairs, setting);
-  const tensors = detectorTensors(published.parts(setting.reference, calibration.detection));
+  const repairs = new Repairs(runs, gathered.data.answers, (kind) => published.id(kind));
+  const setting = fitOptions(options);
+  const detector = await fitToClean(gathered.data, published, repairs, setting);
   const report: ConformalReport = {
     verdict: "conformal",
-    calibration: calibrationReport(calibration, alpha),
-    self_check: await checked(runs, tensors, progress),
+    calibration: calibrationReport(detector.calibration, options.falseFlagRate),
+    self_check: await checked(runs, detector.tensors, setting.progress),
   };
-  const form = { sites: [columns.site], features: fitted.features, kernel: fitted.kernel };
-  return {
-    bundle: encoded(runs, gathered, { ...form, ...setting, ...calibration }, options, { ...report }, tensors),
-    report,
-  };
+  return { bundle: encoded(runs, gathered, detector, options, { ...report }), report };
 }
 
-/** What the bundle says of how its detector works. */
-type Form = Pick<Candidate, "sites" | "features" | "kernel"> &
-  Pick<CalibrationOptions, "reference"> &
-  Pick<Calibration, "detection">;
+function fitOptions(options: TrainOptions): FitDetectorOptions {
+  const { falseFlagRate: alpha, maxAltered, seed, steps = defaultSteps, progress = () => {} } = options;
+  return { alpha, maxAltered, seed, steps, progress };
+}
 
 function encoded(
   { engine: { description } }: ModelRuns,
   { reference: { keys } }: Gathered,
-  form: Form,
+  { form, reference, calibration, tensors }: FittedDetector,
   options: TrainOptions,
   report: BundleMetadata["report"],
-  tensors: DetectorTensors,
 ): Uint8Array {
   return encodeBundle(
     {
@@ -205,9 +150,9 @@ function encoded(
       detectionSites: form.sites,
       features: form.features,
       kernel: form.kernel,
-      reference: form.reference,
+      reference,
       keys,
-      thresholds: form.detection.map(({ fitted: { site }, gate, column }) => ({ site, gate, column })),
+      thresholds: calibration.detection.map(({ fitted: { site }, gate, column }) => ({ site, gate, column })),
       provenance: {
         ...options.provenance,
         seed: options.seed,
@@ -235,42 +180,5 @@ async function checked(
     return await evaluate(runs, { detector, progress: (done, all) => progress("checking", done, all) });
   } finally {
     await runs.engine.retire(detector);
-  }
-}
-
-/** Detectors that only carry a benign reference, published when they are first needed. */
-class PublishedReferences {
-  readonly #engine: InferenceEngine;
-  readonly #gathered: Gathered;
-  readonly #ids = new Map<ReferenceKind, string>();
-
-  constructor(engine: InferenceEngine, gathered: Gathered) {
-    this.#engine = engine;
-    this.#gathered = gathered;
-  }
-
-  parts(kind: ReferenceKind, detection: DetectorParts["detection"]): DetectorParts {
-    const { reference, data } = this.#gathered;
-    return {
-      sites: this.#engine.description.sites.length,
-      detection,
-      reference,
-      kind,
-      firstKey: data.layout.firstKey,
-    };
-  }
-
-  async id(kind: ReferenceKind): Promise<string> {
-    const known = this.#ids.get(kind);
-    if (known !== undefined) return known;
-    const id = `reference-${kind}`;
-    await this.#engine.publish(id, detectorTensors(this.parts(kind, [])));
-    this.#ids.set(kind, id);
-    return id;
-  }
-
-  async retireAll(): Promise<void> {
-    for (const id of this.#ids.values()) await this.#engine.retire(id);
-    this.#ids.clear();
   }
 }

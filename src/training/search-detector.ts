@@ -1,0 +1,161 @@
+/**
+ * Searches the form of a detector by cross-validated repair. To stay quick the search goes in steps: all features and
+ * kernels at the first site; two sites only when that leaves failures unrepaired; self-training; then the reference
+ * kind, the column threshold and the gate, which need no further fit.
+ */
+import { best } from "./best.ts";
+import type { SiteColumns } from "./columns.ts";
+import { judge, meanGateDistance, validate, type HeldOut, type Validation } from "./cross-validate.ts";
+import type { Candidate, FitSettings } from "./candidate.ts";
+import type { ReferenceKind } from "./detector-tensors.ts";
+import { usableLabels } from "./labels.ts";
+import type { Repairs } from "./repairs.ts";
+import type { TrainingData } from "./training-data.ts";
+
+/** One tried setting with its held-out counts. */
+export interface Tried {
+  readonly candidate: Candidate;
+  readonly reference: ReferenceKind;
+  /** Quantile of clean column scores that τ_lo takes. */
+  readonly columnShare: number;
+  readonly headroom: number;
+  readonly heldOut: HeldOut;
+}
+
+export interface Search {
+  /** With the sites that the chosen detector needs. */
+  readonly data: TrainingData;
+  readonly chosen: Tried;
+  /** Failing samples that leave their wrong answer when the columns that were given or found for them are repaired. */
+  readonly ceiling: number;
+  /** How far the gate of each site is raised above its conformal place, on the logit. */
+  readonly gateRaise: readonly number[];
+  /** Everything that was tried, in order. */
+  readonly tried: readonly Tried[];
+}
+
+export interface SearchOptions extends FitSettings {
+  readonly alpha: number;
+  /** What to choose from; {@link wholeSpace} when absent. */
+  readonly space?: SearchSpace;
+  /** Called before each step with what is tried, and how many fits are done of how many at most. */
+  readonly progress?: (what: string, done: number, all: number) => void;
+}
+
+type Form = Pick<Candidate, "features" | "kernel">;
+
+/** What the search may choose from; in every list ties go to the earlier entry, and the first one is where it begins. */
+export interface SearchSpace {
+  /** From the simplest to the richest; the last one is tried at two sites besides the one that is best at one. */
+  readonly forms: readonly Form[];
+  readonly selfTraining: boolean;
+  readonly references: readonly ReferenceKind[];
+  /** Quantiles of clean column scores for τ_lo; 1 makes it equal τ_hi. */
+  readonly columnShares: readonly number[];
+}
+
+export const wholeSpace: SearchSpace = {
+  forms: [
+    { features: "attention", kernel: 1 },
+    { features: "attention", kernel: 3 },
+    { features: "value", kernel: 1 },
+    { features: "attention+value", kernel: 1 },
+    { features: "value", kernel: 3 },
+    { features: "attention+value", kernel: 3 },
+  ],
+  selfTraining: true,
+  references: ["benign", "attention-only", "zero"],
+  columnShares: [0.99, 0.98, 0.97, 0.95],
+};
+/**
+ * Share of the failing samples that any columns repair whose held-out repair makes further sites unnecessary. The others
+ * are often wrong without a trigger too, and no detector can do anything about them.
+ */
+const enough = 0.95;
+const headrooms = [0.1, 0.2, 0.3, 0.4, 0.5] as const;
+
+/** @param widen collects the second site; null when there is none to try */
+export async function searchDetector(
+  first: TrainingData,
+  widen: (() => Promise<readonly SiteColumns[]>) | null,
+  repairs: Repairs,
+  foldOf: Int32Array,
+  options: SearchOptions,
+): Promise<Search> {
+  const { space = wholeSpace } = options;
+  const { forms, references, columnShares } = space;
+  let data = first;
+  let [fits, most] = [0, forms.length + (widen ? 2 : 0) + (space.selfTraining ? 1 : 0)];
+  const tried: Tried[] = [];
+  const validations = new Map<Candidate, Validation>();
+  const judged = async (setting: Omit<Tried, "heldOut">): Promise<Tried> => {
+    const validation =
+      validations.get(setting.candidate) ?? validate(data, setting.candidate, foldOf, options);
+    validations.set(setting.candidate, validation);
+    const entry = {
+      ...setting,
+      heldOut: await judge(data, validation, repairs, { alpha: options.alpha, ...setting }),
+    };
+    tried.push(entry);
+    return entry;
+  };
+  const attempt = (form: Form, selfTraining: boolean): Promise<Tried> => {
+    const candidate = { ...form, sites: data.sites.map(({ site }) => site), selfTraining };
+    options.progress?.(describe(candidate), fits++, most);
+    const [reference, columnShare] = [references[0] as ReferenceKind, columnShares[0] as number];
+    return judged({ candidate, reference, columnShare, headroom: 0 });
+  };
+
+  const plain: Tried[] = [];
+  for (const form of forms) plain.push(await attempt(form, false));
+  const ceiling = await repairable(data, repairs, references[0] as ReferenceKind);
+  if (widen !== null && best(plain).heldOut.repaired < enough * ceiling) {
+    data = { ...data, sites: [...data.sites, ...(await widen())] };
+    const { features, kernel } = best(plain).candidate;
+    plain.push(await attempt({ features, kernel }, false));
+    const richest = forms.at(-1) as Form;
+    if (features !== richest.features || kernel !== richest.kernel) plain.push(await attempt(richest, false));
+  }
+  const form = best(plain);
+  data = { ...data, sites: data.sites.filter(({ site }) => form.candidate.sites.includes(site)) };
+  most = fits + 1;
+  let chosen = space.selfTraining ? best([await attempt(form.candidate, true), form]) : form;
+
+  options.progress?.("reference and thresholds", fits, most);
+  const kinds = [chosen];
+  for (const reference of references.slice(1)) kinds.push(await judged({ ...chosen, reference }));
+  chosen = best(kinds);
+  for (const columnShare of columnShares.slice(1)) {
+    if (chosen.heldOut.repaired === chosen.heldOut.failing) break;
+    const lower = await judged({ ...chosen, columnShare });
+    if (lower.heldOut.repaired <= chosen.heldOut.repaired || lower.heldOut.correct < chosen.heldOut.correct)
+      break;
+    chosen = lower;
+  }
+  let tolerated = 0;
+  for (const headroom of headrooms) {
+    const raised = await judged({ ...chosen, headroom });
+    if (raised.heldOut.repaired < chosen.heldOut.repaired) break;
+    tolerated = headroom;
+  }
+  // Half of what the held-out failures tolerate: as far from losing the next one as from the clean samples.
+  const headroom = tolerated / 2;
+  chosen = headroom === 0 ? chosen : await judged({ ...chosen, headroom });
+  const distance = meanGateDistance(data, validations.get(chosen.candidate) as Validation, options.alpha);
+  return { data, chosen, ceiling, gateRaise: distance.map((logit) => logit * headroom), tried };
+}
+
+/** Number of failing samples that leave their wrong answer when the columns that were given or found are repaired. */
+async function repairable(data: TrainingData, repairs: Repairs, kind: ReferenceKind): Promise<number> {
+  const known = usableLabels(data, data.failing).map(({ sample, positive }) => ({
+    sample,
+    columns: positive,
+  }));
+  const predictions = await repairs.predictions(kind, known);
+  return known.filter(({ sample }, i) => predictions[i] !== data.answers[sample]).length;
+}
+
+function describe({ sites, features, kernel, selfTraining }: Candidate): string {
+  const where = `site${sites.length > 1 ? "s" : ""} ${sites.join(" and ")}`;
+  return `${features} features, kernel ${kernel}, ${where}${selfTraining ? ", self-trained" : ""}`;
+}
