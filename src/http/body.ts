@@ -43,14 +43,10 @@ export function assumeJson(app: App): void {
 }
 
 /** A route scope that takes raw bytes. */
-export function acceptBytes(app: App): void {
-  app.addContentTypeParser<Buffer>(
-    "application/octet-stream",
-    { parseAs: "buffer" },
-    (_request, body, done) => {
-      done(null, body);
-    },
-  );
+export function acceptBytes(app: App, types: string[] = ["application/octet-stream"]): void {
+  app.addContentTypeParser<Buffer>(types, { parseAs: "buffer" }, (_request, body, done) => {
+    done(null, body);
+  });
 }
 
 /** Why a body was not read; the parser of the framework does not say. */

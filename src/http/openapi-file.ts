@@ -9,6 +9,7 @@ import { Health } from "../service/health.ts";
 import { InferService } from "../service/infer.ts";
 import { ModelTable } from "../service/models.ts";
 import { PredictService } from "../service/predict.ts";
+import { RepairService } from "../service/repairs.ts";
 import { RepositoryService } from "../service/repository.ts";
 import { PatchedRunner } from "../service/run.ts";
 import { TokenTable } from "../service/tokens.ts";
@@ -25,6 +26,7 @@ export async function describeApi(): Promise<string> {
   const runner = new PatchedRunner({ openOverride: true }, metrics.service);
   const admin = new AdminService(models, metrics.service);
   const events = new EventBus();
+  const feedback = new FeedbackService(models, events);
   const app = await buildApp(
     {
       models,
@@ -33,7 +35,8 @@ export async function describeApi(): Promise<string> {
       infer: new InferService(models, runner, metrics.service),
       admin,
       repository: new RepositoryService(models, admin),
-      feedback: new FeedbackService(models, events),
+      feedback,
+      repairs: new RepairService({ models, admin, feedback, events }, { start: nothingToRepair }),
       events,
       health: new Health(models),
       tokens: new TokenTable([]),
@@ -46,6 +49,10 @@ export async function describeApi(): Promise<string> {
   } finally {
     await app.close();
   }
+}
+
+function nothingToRepair(): never {
+  throw new Error("no model is served here");
 }
 
 /** The committed description. */

@@ -10,6 +10,7 @@ import type { Health } from "../service/health.ts";
 import type { InferService } from "../service/infer.ts";
 import type { ModelTable } from "../service/models.ts";
 import type { PredictService } from "../service/predict.ts";
+import type { RepairService } from "../service/repairs.ts";
 import type { RepositoryService } from "../service/repository.ts";
 import type { Principal, Scope, TokenTable } from "../service/tokens.ts";
 
@@ -20,6 +21,7 @@ export interface Services {
   readonly admin: AdminService;
   readonly repository: RepositoryService;
   readonly feedback: FeedbackService;
+  readonly repairs: RepairService;
   readonly events: EventBus;
   readonly health: Health;
   readonly tokens: TokenTable;

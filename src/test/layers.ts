@@ -29,6 +29,8 @@ export const layers: Readonly<Record<string, Layer>> = {
   ),
   http: may(["shared", "service", "metrics", "detector/policy.ts"], ["detector"]),
   grpc: may(["shared", "service", "metrics"]),
+  // Runs in the browser.
+  console: may([]),
   training: may(["shared", "detector", "hotfix/constants.ts"], ["engine/engine.ts", "tasks/task.ts"]),
   cli: may(
     [
@@ -49,7 +51,15 @@ export const layers: Readonly<Record<string, Layer>> = {
 
 /** Files of `src` that wire the process together, and who besides each other may import them. */
 export const wiring = {
-  files: ["main.ts", "serve.ts", "compose.ts", "compose-model.ts", "settings.ts"],
+  files: [
+    "main.ts",
+    "serve.ts",
+    "compose.ts",
+    "compose-model.ts",
+    "compose-repair.ts",
+    "repair-main.ts",
+    "settings.ts",
+  ],
   importers: ["cli", "bench", "test"],
 } as const;
 

@@ -12,6 +12,7 @@ import { createMetrics } from "../metrics/metrics.ts";
 import { EventBus } from "../service/events.ts";
 import type { GoldenSample } from "../service/golden-test.ts";
 import type { ServedModel } from "../service/models.ts";
+import type { RepairRunner } from "../service/repair-job.ts";
 import { noRecording, type RecorderSettings } from "../service/recorder.ts";
 import type { TokenEntry } from "../service/tokens.ts";
 import { createClassScores } from "../tasks/class-scores.ts";
@@ -28,6 +29,8 @@ export interface TinyServerOptions extends TinyModelOptions {
   readonly settings?: Partial<EngineSettings & { maxInstances: number }>;
   readonly bodyLimit?: number;
   readonly recording?: Partial<RecorderSettings>;
+  /** Does repairs; without one they fail. */
+  readonly repairs?: RepairRunner;
 }
 
 export interface TinyServer {
@@ -87,6 +90,11 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
     openOverride: options.openOverride ?? true,
     metrics,
     events,
+    repairs: options.repairs ?? {
+      start: () => {
+        throw new Error("no repairs here");
+      },
+    },
   });
   const sink = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -110,6 +118,7 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
     close: async () => {
       await Promise.all([app.close(), grpc.close()]);
       services.events.close();
+      await services.repairs.close();
       await model.close();
       await scorer.close();
     },

@@ -10,6 +10,7 @@ import { changeRoutes } from "./changes.ts";
 import { detectorRoutes } from "./detectors.ts";
 import { eventRoutes } from "./events.ts";
 import { feedbackRoutes } from "./feedback.ts";
+import { repairRoutes } from "./repairs.ts";
 
 const refusals = failuresOf(400, 401, 403, 404);
 
@@ -71,6 +72,7 @@ export function adminRoutes(services: Services) {
     await app.register(changeRoutes(services));
     await app.register(eventRoutes(services));
     await app.register(feedbackRoutes(services));
+    await app.register(repairRoutes(services));
   };
 }
 
