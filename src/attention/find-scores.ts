@@ -32,7 +32,9 @@ export interface ScoreProduct {
 
 export type Found = { readonly product: ScoreProduct } | { readonly reason: string };
 
-const sums = new Set("Add Sub Mul Div Where Max Min Pow Mod Sum".split(" "));
+const sums = new Set(
+  "Add Sub Mul Div Where Max Min Pow Mod Sum com.microsoft.QLinearAdd com.microsoft.QLinearMul".split(" "),
+);
 const layouts = new Set("Reshape Transpose Squeeze Unsqueeze Flatten Expand".split(" "));
 const selecting = new Set("Slice Pad ScatterND ScatterElements Gather GatherElements CumSum".split(" "));
 

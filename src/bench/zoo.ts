@@ -11,6 +11,7 @@ import { readSafetensors } from "../shared/safetensors.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import { fixturesIn, numbersOf, tensorsOf, type Fixture } from "../test/zoo.ts";
 import { distance, toleranceOf } from "./distance.ts";
+import { standaloneFault } from "./standalone.ts";
 
 interface Inspection {
   readonly verdict: "supported" | "refused";
@@ -33,9 +34,13 @@ const program = new Command("zoo")
   .argument("<folder>", "folder of fixtures")
   .option("--only <text>", "only fixtures whose name contains this")
   .option("--plain", "only plain-softmax fixtures of the main graph, not quantised")
+  .option(
+    "--standalone",
+    "compare the file for other servers with the engine's graph too, with columns flagged",
+  )
   .option("--jobs <n>", "fixtures at a time", Number, 2)
   .parse();
-const options = program.opts<{ only?: string; plain?: boolean; jobs: number }>();
+const options = program.opts<{ only?: string; plain?: boolean; standalone?: boolean; jobs: number }>();
 const folder = program.args[0] as string;
 const scratch = mkdtempSync(join(tmpdir(), "atpatch-zoo-"));
 const timeoutMs = 60_000;
@@ -119,6 +124,10 @@ async function verifyFixture(model: string, fixture: Fixture): Promise<string> {
   // The truth of a fused and quantised operator is the map of the float model: near, not equal.
   const ofFloatModel = sites.some(({ form }) => form === "QAttention");
   if (worstMap > (ofFloatModel ? 0.1 : tolerance)) faults.push(`maps differ by ${worstMap.toExponential(1)}`);
+  if (options.standalone) {
+    const fault = await standaloneFault(model, read(inputs), tolerance).catch(String);
+    if (fault !== null) faults.push(fault);
+  }
   const figures = `${sites.length} sites, outputs ${worst.toExponential(1)}, maps ${worstMap.toExponential(1)}, row sums ${result.row_sums.max_deviation.toExponential(1)}`;
   return faults.length === 0 ? `ok, ${figures}` : `${faults.join("; ")} (${figures})`;
 }

@@ -45,7 +45,9 @@ export function insertPatch(
   const { slot, taps } = context;
   const examine = context.examine[site.index] ?? "";
   // A map that meets several value tensors is patched once, over their concatenation.
-  const value = joinValues(e, canonical.values);
+  const [given, value] = [canonical.map.name, joinValues(e, canonical.values)].map((name) =>
+    context.quantised ? shielded(e, name) : name,
+  ) as [string, string];
   const carried: Carried = {
     flags: e.fresh(`site${site.index}/flags`),
     scores: e.fresh(`site${site.index}/scores`),
@@ -55,7 +57,7 @@ export function insertPatch(
   const patch = (form: PatchForm, before: Carried, examined: string, outputs: readonly string[]): void =>
     e.ops(
       patchOperator(form),
-      [canonical.map.name, value, state.mode, ...list(before), examined, ...detector],
+      [given, value, state.mode, ...list(before), examined, ...detector],
       outputs,
       siteAttribute(e.opset, site.index),
       hotfixDomain,
@@ -128,6 +130,14 @@ function rewire(e: Emitter, site: AttentionSite, canonical: CanonicalSite, map: 
     const part = parts[i];
     if (part !== undefined) product.valueReader.node.input[product.valueReader.input] = part;
   });
+}
+
+/**
+ * A copy that the runtime's optimiser leaves alone. Its step that carries a DequantizeLinear on past a Reshape or
+ * Transpose (onnxruntime 1.30, QDQPropagationTransformer) takes the branch of an If for a plain reader and ends the process.
+ */
+function shielded(e: Emitter, name: string): string {
+  return e.concat([name], 0);
 }
 
 function joinValues(e: Emitter, values: readonly Canonical[]): string {

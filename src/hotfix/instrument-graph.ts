@@ -10,6 +10,7 @@ import { addDefaults, emitModePerSample, type DetectorDefaults } from "./default
 import { emitReported } from "./axis-state.ts";
 import { Emitter } from "../onnx/emitter.ts";
 import { FreshNames } from "../onnx/fresh-names.ts";
+import { allNodes } from "../onnx/walk.ts";
 import { patchGraph, siteOutputs } from "./patch-graph.ts";
 import { patchForm } from "./insert-patch.ts";
 import { attentionPatchFunction, hotfixDomain, patchOperator } from "./op.ts";
@@ -62,7 +63,8 @@ export function instrumentGraph(
     sites.map(() => 1),
   );
 
-  const states = patchGraph(e, graph, { sites, taps, mode, slot, examine }, new Map());
+  const quantised = [...allNodes(graph)].some(({ opType }) => opType === "DequantizeLinear");
+  const states = patchGraph(e, graph, { sites, taps, mode, slot, examine, quantised }, new Map());
   const reports = new Emitter(opset, names, "atpatch/report");
   for (const state of states.values()) {
     const { axis } = state;
