@@ -31,6 +31,7 @@ import type { ModelFile } from "./shared/model-file.ts";
 import type { PatchedModel } from "./shared/patched-model.ts";
 import { checkExternalData } from "./tasks/external-data.ts";
 import { createTask, type TaskModel } from "./tasks/create-task.ts";
+import { readTryOut, type TryOut } from "./tasks/model-samples.ts";
 import { readModelFile } from "./tasks/model-file.ts";
 import type { ModelFolder } from "./tasks/model-folder.ts";
 import type { Task } from "./tasks/task.ts";
@@ -84,6 +85,8 @@ export interface ModelParts {
   readonly policy?: ModelFolder["settings"]["policy"];
   /** Nothing is recorded when absent. */
   readonly recording?: RecorderSettings;
+  /** Nothing is offered to be tried out when absent. */
+  readonly tryOut?: () => Promise<TryOut>;
 }
 
 /** What the models of a server share. */
@@ -166,6 +169,7 @@ export async function openModel(
         new LabelFlips(engine, task),
       ),
       recorder,
+      tryOut: parts.tryOut ?? (() => Promise.resolve({ columns: null, samples: [] })),
       statistics,
       maxInstances: settings.maxInstances,
       deadlineMs: settings.deadlineMs,
@@ -203,6 +207,7 @@ export async function loadServedModel(
       task: (model) => createTask(folder, model),
       store: () => FileStore.open({ root: settings.state, model: folder.name }),
       shipped: await Promise.all(folder.detectors.map((file) => readFile(file.absolute))),
+      tryOut: () => readTryOut(folder),
       recording: {
         mode: settings.record,
         samples: settings.recordSamples,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Value } from "typebox/value";
-import { markDetector, tinySample } from "../test/tiny-model.ts";
+import { markDetector, tinySample, tinyTokens } from "../test/tiny-model.ts";
 import { tinyServer, type TinyServer } from "../test/tiny-server.ts";
 import { predictAnswer } from "./schemas/predict.ts";
 
@@ -79,6 +79,14 @@ describe("predict", () => {
     // A marked token draws more than its share of 1/5; the reference gives it back exactly that share.
     expect(before).toBeGreaterThan(0.25);
     expect(after).toBeCloseTo(0.2, 5);
+    const { attention } = body.predictions[0]!.atpatch;
+    expect(attention!.sites.map(({ site }) => site)).toEqual([0]);
+    for (const { before, after } of attention!.sites) {
+      expect(before).toHaveLength(tinyTokens);
+      expect(before.reduce((sum, mass) => sum + mass)).toBeCloseTo(1, 3);
+      expect(after.reduce((sum, mass) => sum + mass)).toBeCloseTo(1, 3);
+      expect(before).not.toEqual(after);
+    }
     const observed = (await predict([marked], { explain: true, mode: "observe" })).body.predictions[0]!;
     expect(observed.atpatch.columns[0]!.attention![0]).toEqual({ site: 0, before, after: before });
   });

@@ -24,6 +24,7 @@ describe("tokens", () => {
     ["GET", `${tiny}/detectors`, "read", undefined],
     ["GET", `${tiny}/detectors/x`, "read", undefined],
     ["GET", `${tiny}/detectors/x/content`, "read", undefined],
+    ["GET", `${tiny}/samples`, "read", undefined],
     ["GET", `${tiny}/history`, "read", undefined],
     ["POST", `${tiny}/detectors`, "detectors:write", Buffer.from("x")],
     ["DELETE", `${tiny}/detectors/x`, "detectors:write", undefined],

@@ -9,6 +9,7 @@ import type {
 import type { ControlEntry } from "../detector/control-log.ts";
 import type { HistoryQuery } from "../detector/store.ts";
 import type { SiteDescription } from "../shared/patched-model.ts";
+import type { TryOut } from "../tasks/model-samples.ts";
 import type { TaskKind } from "../tasks/task.ts";
 import type { DetectorTotals, Totals } from "./counters.ts";
 import type { GuardState } from "./guard.ts";
@@ -51,6 +52,11 @@ export class AdminService {
   /** @throws AtPatchError ATPATCH_UNKNOWN_MODEL, like every method below */
   model(name: string): ModelState {
     return stateOf(this.#models.get(name));
+  }
+
+  /** Samples that come with the model, and the columns of a table. @throws AtPatchError ATPATCH_BAD_MODEL */
+  tryOut(name: string): Promise<TryOut> {
+    return this.#models.get(name).tryOut();
   }
 
   /** @throws AtPatchError ATPATCH_BAD_BUNDLE, ATPATCH_BUNDLE_MISMATCH, ATPATCH_SELF_TEST; nothing is stored then */

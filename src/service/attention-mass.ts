@@ -2,6 +2,7 @@
 import type { RunResult } from "../engine/engine.ts";
 import { hotfixNames, type SiteDescription } from "../shared/patched-model.ts";
 import { float32, type Tensor } from "../shared/tensor.ts";
+import type { ColumnPlace } from "../tasks/task.ts";
 
 /** Mean attention per column of one site: the mean over heads and over the queries that are no padding. */
 export interface AttentionMass {
@@ -9,6 +10,35 @@ export interface AttentionMass {
   /** float32 [B, Tk]; a row sums to 1. */
   readonly before: Tensor;
   readonly after: Tensor;
+}
+
+/** Attention of one sample on all key columns of the first axis. */
+export interface SampleAttention {
+  /** What each column stands for; null for what the caller did not send: [CLS], padding. */
+  readonly places: readonly (ColumnPlace | null)[];
+  readonly sites: readonly {
+    readonly site: number;
+    readonly before: readonly number[];
+    readonly after: readonly number[];
+  }[];
+}
+
+/** @param locate place of a column of that sample */
+export function sampleAttention(
+  masses: readonly AttentionMass[],
+  sites: readonly SiteDescription[],
+  sample: number,
+  locate: (column: number) => ColumnPlace | null,
+): SampleAttention {
+  const own = masses.filter(({ site }) => sites[site]!.axis === 0);
+  const keys = own[0]?.before.shape[1] ?? 0;
+  const row = ({ data }: Tensor): number[] =>
+    // Five digits: it is for looking at.
+    Array.from({ length: keys }, (_, key) => Number(Number(data[sample * keys + key]).toPrecision(5)));
+  return {
+    places: Array.from({ length: keys }, (_, key) => locate(key)),
+    sites: own.map(({ site, before, after }) => ({ site, before: row(before), after: row(after) })),
+  };
 }
 
 /** The masses at every site, from a run with taps and reports. */

@@ -2,6 +2,7 @@
 import type { DetectorRegistry } from "../detector/registry.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import { AtPatchError } from "../shared/errors.ts";
+import type { TryOut } from "../tasks/model-samples.ts";
 import type { Task } from "../tasks/task.ts";
 import type { ModelCounters } from "./counters.ts";
 import type { Explainer } from "./explainer.ts";
@@ -21,6 +22,8 @@ export interface ServedModel {
   readonly counters: ModelCounters;
   readonly watch: ModelWatch;
   readonly recorder: FlightRecorder;
+  /** What can be tried out on it. */
+  readonly tryOut: () => Promise<TryOut>;
   readonly statistics: ModelStatistics;
   /** Most samples one request may carry. */
   readonly maxInstances: number;

@@ -2,7 +2,7 @@
 import type { Mode } from "../shared/patched-model.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import type { Prediction } from "../tasks/task.ts";
-import { attentionMasses } from "./attention-mass.ts";
+import { attentionMasses, sampleAttention, type SampleAttention } from "./attention-mass.ts";
 import type { Call } from "./call.ts";
 import { flaggedColumns, type FlaggedColumn } from "./columns.ts";
 import type { ModelTable, ServedModel } from "./models.ts";
@@ -25,6 +25,8 @@ export interface PatchedPrediction extends Prediction {
   /** Detection failed and the policy let the unpatched answer out. */
   readonly failedOpen: boolean;
   readonly columns: readonly FlaggedColumn[];
+  /** Attention on every column, when an explanation was asked for. */
+  readonly attention?: SampleAttention;
 }
 
 export interface PredictAnswer {
@@ -82,6 +84,9 @@ export class PredictService {
           masses,
           locate: (column) => prepared.locate(sample, column),
         }),
+        ...(masses && {
+          attention: sampleAttention(masses, sites, sample, (column) => prepared.locate(sample, column)),
+        }),
       }));
     this.#stage(model, "encode", encoded());
     if (model.recorder.records && call.id !== undefined)
@@ -109,7 +114,10 @@ function record(
   { detector, result }: PatchedRun,
   predictions: readonly PatchedPrediction[],
 ): void {
-  for (const [sample, { failedOpen: _, columns: flagged, ...prediction }] of predictions.entries()) {
+  for (const [
+    sample,
+    { failedOpen: _, attention: __, columns: flagged, ...prediction },
+  ] of predictions.entries()) {
     const columns = keptColumns(flagged);
     const features = keptFeatures(result, predictions.length, sample, columns);
     recorder.record({

@@ -25,7 +25,7 @@ export const layers: Readonly<Record<string, Layer>> = {
   metrics: may(["shared"], ["engine/engine.ts", "service/observer.ts"]),
   service: may(
     ["shared", "detector/policy.ts", "detector/published.ts", "engine/slice.ts"],
-    ["engine/engine.ts", "tasks/task.ts", "detector"],
+    ["engine/engine.ts", "tasks/task.ts", "tasks/model-samples.ts", "detector"],
   ),
   http: may(["shared", "service", "metrics", "detector/policy.ts"], ["detector"]),
   grpc: may(["shared", "service", "metrics"]),

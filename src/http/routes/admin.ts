@@ -50,6 +50,26 @@ export function adminRoutes(services: Services) {
       },
     );
     app.get(
+      "/models/:model/samples",
+      {
+        config: { scope: "read" },
+        schema: {
+          ...adminOnly,
+          summary: "Samples that come with the model, and the columns of a table",
+          operationId: "modelSamples",
+          params: modelParams,
+          response: { 200: schemas.tryOut, ...refusals },
+        },
+      },
+      async (request) => {
+        const { columns, samples } = await admin.tryOut(request.params.model);
+        return {
+          columns: columns && columns.map((column) => ({ ...column })),
+          samples: samples.map((sample) => ({ ...sample })),
+        };
+      },
+    );
+    app.get(
       "/models/:model/history",
       {
         config: { scope: "read" },

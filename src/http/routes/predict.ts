@@ -84,20 +84,32 @@ function toRequest({ instances, parameters = {} }: Static<typeof predictBody>): 
 function toBody(answer: PredictAnswer): Static<typeof predictAnswer> {
   return {
     model_name: answer.model,
-    predictions: answer.predictions.map(({ mode, triggered, failedOpen, columns, ...prediction }) => ({
-      ...prediction,
-      atpatch: {
-        mode,
-        triggered,
-        ...(failedOpen && { failed_open: true }),
-        columns: columns.map(({ sites, at, attention, ...column }) => ({
-          ...column,
-          sites: [...sites],
-          ...(at && { at: at as PlaceBody }),
-          ...(attention && { attention: [...attention] }),
-        })),
-      },
-    })),
+    predictions: answer.predictions.map(
+      ({ mode, triggered, failedOpen, columns, attention: masses, ...prediction }) => ({
+        ...prediction,
+        atpatch: {
+          mode,
+          triggered,
+          ...(failedOpen && { failed_open: true }),
+          columns: columns.map(({ sites, at, attention, ...column }) => ({
+            ...column,
+            sites: [...sites],
+            ...(at && { at: at as PlaceBody }),
+            ...(attention && { attention: [...attention] }),
+          })),
+          ...(masses && {
+            attention: {
+              places: masses.places as (PlaceBody | null)[],
+              sites: masses.sites.map(({ site, before, after }) => ({
+                site,
+                before: [...before],
+                after: [...after],
+              })),
+            },
+          }),
+        },
+      }),
+    ),
     atpatch: { detector: answer.detector, revision: answer.revision },
   };
 }

@@ -101,6 +101,16 @@ export const modelState = Type.Object(
   { description: "The model." },
 );
 
+export const tryOut = Type.Object(
+  {
+    columns: nullable(
+      Type.Array(document, { description: "Columns of a table in feature order, as in atpatch.json." }),
+    ),
+    samples: Type.Array(Type.Object({ name: Type.String(), instance: Type.Unknown() })),
+  },
+  { description: "What comes with the model to be tried out." },
+);
+
 export const modelStates = Type.Object({ models: Type.Array(modelState) }, { description: "The models." });
 
 export const detectorParams = Type.Object({ ...modelParams.properties, id: Type.String() });

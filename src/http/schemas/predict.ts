@@ -87,6 +87,26 @@ export const predictAnswer = Type.Object(
             Type.Boolean({ description: "Detection failed; this is the unpatched answer." }),
           ),
           columns: Type.Array(column),
+          attention: Type.Optional(
+            Type.Object(
+              {
+                places: Type.Array(nullable(place), {
+                  description: "What each key column stands for; null for what was not sent.",
+                }),
+                sites: Type.Array(
+                  Type.Object({
+                    site: Type.Integer(),
+                    before: Type.Array(Type.Number()),
+                    after: Type.Array(Type.Number()),
+                  }),
+                ),
+              },
+              {
+                description:
+                  "When asked to explain: mean attention on every key column of the first axis before and after the patch, per site; each adds up to 1.",
+              },
+            ),
+          ),
         }),
       }),
     ),
