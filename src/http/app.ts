@@ -5,12 +5,14 @@ import { installPrincipal } from "./auth.ts";
 import { installJsonBody } from "./body.ts";
 import { answerClientError } from "./client-error.ts";
 import { installCompression } from "./compress.ts";
+import { consoleFolder } from "./console-files.ts";
 import { installDrain } from "./drain.ts";
 import { installErrors, sendError } from "./errors.ts";
 import { installObservation } from "./observe.ts";
 import { installOpenApi } from "./openapi.ts";
 import { installRequestId, requestId } from "./request-id.ts";
 import { adminRoutes } from "./routes/admin.ts";
+import { consoleRoutes } from "./routes/console.ts";
 import { inferRoutes } from "./routes/infer.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { oipRoutes } from "./routes/oip.ts";
@@ -25,6 +27,8 @@ export interface AppOptions {
   /** Largest request body in bytes. */
   readonly bodyLimit: number;
   readonly logger?: FastifyBaseLogger;
+  /** Folder of the built console; where `npm run build` leaves it when absent. */
+  readonly console?: string;
 }
 
 /** Longest time a client may take to send a request, in milliseconds. */
@@ -65,6 +69,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await app.register(repositoryRoutes(services));
   await app.register(adminRoutes(services), { prefix: "/admin" });
   await app.register(metricsRoutes(services));
+  await app.register(consoleRoutes(options.console ?? consoleFolder));
   app.get("/", { schema: { hide: true } }, async (_request, reply) => reply.redirect("/docs"));
   return app;
 }

@@ -1,0 +1,133 @@
+/** What the page knows of the chosen model, kept up to date by the server's events. */
+import type { Api } from "./api.ts";
+import type {
+  DetectorDescription,
+  FeedbackList,
+  HistoryEntry,
+  LiveEvent,
+  ModelState,
+  RepairJob,
+  TryOut,
+} from "./api-types.ts";
+import { browserDigest, verifyChain, type ChainState } from "./chain.ts";
+import { attempt } from "./notices.ts";
+
+/** Everything the panels draw. */
+export interface View {
+  readonly model: ModelState;
+  /** The newest first. */
+  readonly detectors: readonly DetectorDescription[];
+  /** The newest first. */
+  readonly history: readonly HistoryEntry[];
+  readonly chain: ChainState;
+  readonly feedback: FeedbackList;
+  /** The newest first. */
+  readonly repairs: readonly RepairJob[];
+  readonly tryOut: TryOut;
+}
+
+/** Draws one part of the page. */
+export interface Panel {
+  readonly element: HTMLElement;
+  update(view: View): void;
+}
+
+const settleMs = 150;
+
+export class Workbench {
+  readonly api: Api;
+  readonly #draw: (view: View) => void;
+  readonly #descriptions = new Map<string, DetectorDescription>();
+  readonly #tryOuts = new Map<string, TryOut>();
+  #name: string;
+  #view: View | null = null;
+  #pending: ReturnType<typeof setTimeout> | null = null;
+
+  /** @param draw called with what has changed */
+  constructor(api: Api, name: string, draw: (view: View) => void) {
+    this.api = api;
+    this.#name = name;
+    this.#draw = draw;
+  }
+
+  /** Name of the chosen model. */
+  get name(): string {
+    return this.#name;
+  }
+
+  /** Null until the first answer. */
+  get view(): View | null {
+    return this.#view;
+  }
+
+  async choose(name: string): Promise<void> {
+    this.#name = name;
+    await this.refresh();
+  }
+
+  /** Reads everything again. */
+  async refresh(): Promise<void> {
+    const { api, name } = this;
+    const [model, detectors, history, feedback, repairs, tryOut] = await Promise.all([
+      api.model(name),
+      this.#detectors(name),
+      api.history(name),
+      api.feedback(name),
+      api.repairs(name),
+      this.#tryOut(name),
+    ]);
+    const chain = await verifyChain(history, browserDigest());
+    // Somebody may have chosen another model meanwhile.
+    if (name !== this.name) return;
+    this.#view = { model, detectors, history: history.toReversed(), chain, feedback, repairs, tryOut };
+    this.#draw(this.#view);
+  }
+
+  /** Does something that a person asked for, then reads everything again. @returns whether it worked */
+  async act(work: () => Promise<void>): Promise<boolean> {
+    const worked = await attempt(work);
+    await attempt(() => this.refresh());
+    return worked;
+  }
+
+  /** Takes an event into account; several at once are read once. */
+  heard({ name, data }: LiveEvent): void {
+    if (name === "repair") this.#progressed(data);
+    if (name === "trigger_rate" || (data["model"] !== undefined && data["model"] !== this.name)) return;
+    if (name === "repair" && data["state"] === "running" && data["stage"] !== "starting") return;
+    this.#pending ??= setTimeout(() => {
+      this.#pending = null;
+      void attempt(() => this.refresh());
+    }, settleMs);
+  }
+
+  #progressed(data: LiveEvent["data"]): void {
+    if (this.#view === null) return;
+    const repairs = this.#view.repairs.map((job) =>
+      job.id === data["repair"] && job.state === "running"
+        ? { ...job, progress: data as unknown as RepairJob["progress"] }
+        : job,
+    );
+    this.#view = { ...this.#view, repairs };
+    this.#draw(this.#view);
+  }
+
+  async #detectors(name: string): Promise<DetectorDescription[]> {
+    const detectors = await this.api.detectors(name);
+    const described = await Promise.all(
+      detectors.map(async (detector) => {
+        const key = `${name}/${detector.id}`;
+        const known = this.#descriptions.get(key) ?? (await this.api.detector(name, detector.id));
+        this.#descriptions.set(key, known);
+        return { ...known, ...detector };
+      }),
+    );
+    return described.reverse();
+  }
+
+  async #tryOut(name: string): Promise<TryOut> {
+    const known = this.#tryOuts.get(name) ?? (await this.api.tryOut(name));
+    this.#tryOuts.set(name, known);
+    return known;
+  }
+}
