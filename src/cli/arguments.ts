@@ -30,3 +30,18 @@ export function webAddress(text: string): URL {
   }
   return url;
 }
+
+/** A number from 0 up to and including `most`. */
+export function rateArgument(text: string, most: number): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= 0 && value <= most))
+    throw new InvalidArgumentError(`expected a number from 0 to ${most}.`);
+  return value;
+}
+
+/** A number of seconds above 0. */
+export function seconds(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError("expected a number of seconds.");
+  return value;
+}

@@ -5,14 +5,19 @@ import { packageVersion } from "../version.ts";
 import { exitCodeOf, exitCodes, type Context } from "./context.ts";
 import { demoCommand } from "./demo.ts";
 import { evaluateCommand } from "./evaluate.ts";
+import { historyCommand } from "./history.ts";
 import { inspectCommand } from "./inspect.ts";
 import { instrumentCommand } from "./instrument.ts";
 import { localizeCommand } from "./localize.ts";
 import { Output, type Terminal } from "./output.ts";
+import { policyCommand } from "./policy.ts";
 import { pushCommand } from "./push.ts";
+import { activateCommand, rollbackCommand } from "./rollback.ts";
 import { serveCommand } from "./serve.ts";
+import { statusCommand } from "./status.ts";
 import { trainCommand } from "./train.ts";
 import { verifyCommand } from "./verify.ts";
+import { watchCommand } from "./watch.ts";
 
 export async function runCli(args: readonly string[], terminal: Terminal): Promise<number> {
   silenceRuntime();
@@ -59,6 +64,12 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the model cannot be patched.`,
     trainCommand,
     evaluateCommand,
     pushCommand,
+    statusCommand,
+    activateCommand,
+    rollbackCommand,
+    policyCommand,
+    historyCommand,
+    watchCommand,
     demoCommand,
   ];
   for (const verb of verbs) root.addCommand(verb(context));

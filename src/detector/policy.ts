@@ -78,7 +78,24 @@ export function applyPolicy(current: Policy, patch: unknown): Policy {
   const next: unknown = { ...current, ...patch };
   const faults = faultsOf(next as object);
   if (faults.length > 0) throw new AtPatchError("ATPATCH_BAD_INPUT", faults.join("; "));
-  return Object.freeze(next as Policy);
+  return canonical(next as Policy);
+}
+
+/** The fields in one order, whatever order they came in: the digest of a history entry is over its text. */
+function canonical({ mode, onError, shadow, canary, guard }: Policy): Policy {
+  const { window_s, max_trigger_rate, max_label_flip_rate, min_samples } = guard ?? {};
+  return Object.freeze({
+    mode,
+    onError,
+    shadow,
+    canary: canary && { detector: canary.detector, percent: canary.percent },
+    guard: guard && {
+      window_s: window_s!,
+      ...(max_trigger_rate !== undefined && { max_trigger_rate }),
+      ...(max_label_flip_rate !== undefined && { max_label_flip_rate }),
+      ...(min_samples !== undefined && { min_samples }),
+    },
+  });
 }
 
 /** Detectors that a policy names, with the field that names them. */

@@ -1,7 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { referenceLogits } from "../hotfix/reference/detect.ts";
-import { attentionFeatureCount, type DetectorTensors } from "../shared/detector-tensors.ts";
+import {
+  attentionFeatureCount,
+  type DetectorTensorName,
+  type DetectorTensors,
+} from "../shared/detector-tensors.ts";
 import { elementCount, float32, tensor } from "../shared/tensor.ts";
 import { gates, logits, scorerOf, type ScoredSite } from "./score.ts";
 
@@ -84,7 +88,7 @@ function reference(
   { tensors: t, report }: ReturnType<typeof made>,
 ) {
   const features = attentionFeatureCount + width;
-  const data = (of: keyof DetectorTensors): Float32Array => t[of].data as Float32Array;
+  const data = (of: DetectorTensorName): Float32Array => t[of].data as Float32Array;
   const conv1Weight: number[] = [];
   for (let c = 0; c < c1; c++) {
     for (let at = 0; at < features * kernel; at++)
@@ -108,7 +112,7 @@ function reference(
     firstKey,
     maxFlaggedShare: 0.5,
   };
-  const open = new Array<boolean>(batch).fill(false);
+  const open = Array.from({ length: batch }, () => false);
   const all: number[] = [];
   for (let row = 0; row < batch * windows; row++) {
     const columns = Array.from({ length }, (_, j) => row * length + j);

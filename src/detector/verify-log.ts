@@ -1,5 +1,5 @@
 /** Checks a control log as it lies on the disk or came over the network, without a store. */
-import { continuesFrom, emptyChain, readChain, type ControlEntry } from "./control-log.ts";
+import { continuesFrom, emptyChain, readChain, type ChainEnd, type ControlEntry } from "./control-log.ts";
 
 /** What a verified log holds. */
 export interface VerifiedLog {
@@ -16,13 +16,29 @@ export interface VerifiedLog {
  * @throws AtPatchError ATPATCH_INTERNAL naming the first entry that does not continue the one before
  */
 export function verifyLog(bytes: Uint8Array): VerifiedLog {
+  const { end, entries, unfinished } = follow(bytes);
+  return { entries: end.length, digest: end.digest, last: entries.at(-1) ?? null, unfinished };
+}
+
+/**
+ * The entries of a log, the oldest first, after its chain was followed.
+ * @throws AtPatchError ATPATCH_INTERNAL
+ */
+export function logEntries(bytes: Uint8Array): ControlEntry[] {
+  return follow(bytes).entries;
+}
+
+function follow(bytes: Uint8Array): { end: ChainEnd; entries: ControlEntry[]; unfinished: boolean } {
   const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8").split("\n");
   // What follows the last line end is no entry.
   const rest = lines.pop();
   let end = emptyChain;
-  let last: ControlEntry | null = null;
-  for (const line of lines) ({ end, entry: last } = readChain(end, line));
-  return { entries: end.length, digest: end.digest, last, unfinished: rest !== "" };
+  const entries = lines.map((line) => {
+    const read = readChain(end, line);
+    end = read.end;
+    return read.entry;
+  });
+  return { end, entries, unfinished: rest !== "" };
 }
 
 /**
