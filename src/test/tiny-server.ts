@@ -29,6 +29,8 @@ export interface TinyServerOptions extends TinyModelOptions {
   readonly settings?: Partial<EngineSettings & { maxInstances: number }>;
   readonly bodyLimit?: number;
   readonly recording?: Partial<RecorderSettings>;
+  /** Folder of the built console. */
+  readonly console?: string;
   /** Does repairs; without one they fail. */
   readonly repairs?: RepairRunner;
 }
@@ -105,6 +107,7 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
   const frontEnd = {
     version: "0.0.0",
     bodyLimit: options.bodyLimit ?? 64 * 1024,
+    ...(options.console !== undefined && { console: options.console }),
     logger: pino({ level: "debug" }, sink),
   };
   const app = await buildApp(services, frontEnd);
