@@ -1,9 +1,9 @@
 /** The composition root: this file and compose-model.ts are the only ones that name concrete implementations. */
-import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { pino, type Logger } from "pino";
 import { loadServedModel } from "./compose-model.ts";
 import { repairProcesses } from "./compose-repair.ts";
+import { readTokens, watchTokens } from "./compose-tokens.ts";
 import { ShadowScorer } from "./detector/shadow-scorer.ts";
 import { createGrpcServer, type GrpcServer } from "./grpc/server.ts";
 import { lockState } from "./detector/state-lock.ts";
@@ -13,6 +13,7 @@ import { createMetrics, type DetectorRole, type Metrics } from "./metrics/metric
 import { AdminService } from "./service/admin.ts";
 import { publishChanges, recallChanges } from "./service/change-events.ts";
 import { EventBus } from "./service/events.ts";
+import { FailedTokens } from "./service/failed-tokens.ts";
 import { FeedbackService } from "./service/feedback.ts";
 import { Health } from "./service/health.ts";
 import { InferService } from "./service/infer.ts";
@@ -23,7 +24,7 @@ import { RepairService } from "./service/repairs.ts";
 import { RepositoryService } from "./service/repository.ts";
 import { PatchedRunner } from "./service/run.ts";
 import { publishTriggerRates } from "./service/trigger-rate.ts";
-import { adminEntry, generateToken, parseTokens, TokenTable, type TokenEntry } from "./service/tokens.ts";
+import { TokenTable } from "./service/tokens.ts";
 import type { Settings } from "./settings.ts";
 import { AtPatchError, messageOf } from "./shared/errors.ts";
 import { listModelFolders, readModelFolder } from "./tasks/model-folder.ts";
@@ -32,7 +33,7 @@ import { packageVersion } from "./version.ts";
 export interface ServiceParts {
   readonly models: readonly ServedModel[];
   readonly defaultModel: string | null;
-  readonly tokens: readonly TokenEntry[];
+  readonly tokens: TokenTable;
   /** See `CallRules.openOverride`. */
   readonly openOverride: boolean;
   readonly metrics: Metrics;
@@ -59,7 +60,7 @@ export function createServices(parts: ServiceParts): Services {
     repairs: new RepairService({ models, admin, feedback, events }, parts.repairs),
     events,
     health: new Health(models),
-    tokens: new TokenTable(tokens),
+    tokens,
     metrics,
   };
 }
@@ -77,6 +78,8 @@ export function detectorRoles(models: readonly ServedModel[]): DetectorRole[] {
 
 export interface ComposedServer {
   readonly app: App;
+  /** What the admin listener serves; null when the app does that as well. */
+  readonly adminApp: App | null;
   readonly grpc: GrpcServer;
   readonly services: Services;
   readonly logger: Logger;
@@ -93,7 +96,8 @@ export interface ComposedServer {
  */
 export async function composeServer(settings: Settings): Promise<ComposedServer> {
   const logger = createLogger(settings);
-  const { tokens, generated } = await readTokens(settings);
+  const { entries, generated } = await readTokens(settings);
+  const tokens = new TokenTable(entries, new FailedTokens(settings.failedTokens));
   const lock = await lockState(settings.state);
   const models: ServedModel[] = [];
   const folders = new Map<string, string>();
@@ -101,7 +105,15 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
   const metrics = createMetrics({ roles: () => detectorRoles(models) });
   const events = new EventBus(1024, (message) => logger.warn(message));
   const scorer = new ShadowScorer((message) => logger.warn(message));
+  const forgetTokens = watchTokens(settings, tokens, {
+    done: (result, why) => {
+      metrics.tokensReloaded(result);
+      if (why === undefined) logger.info("the tokens file was read again");
+      else logger.error({ why }, "the tokens file was not taken over; the tokens known before stay");
+    },
+  });
   const close = async (): Promise<void> => {
+    forgetTokens();
     events.close();
     await repairs?.close();
     await Promise.all(models.map((model) => model.close()));
@@ -147,17 +159,12 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
       repairs: repairProcesses((model) => folders.get(model)!),
     });
     ({ repairs } = services);
-    const app = await buildApp(services, {
-      version: packageVersion(),
-      bodyLimit: settings.bodyLimit,
-      logger,
-    });
-    const grpc = await createGrpcServer(services, {
-      version: packageVersion(),
-      bodyLimit: settings.bodyLimit,
-      logger,
-    });
-    return { app, grpc, services, logger, generatedToken: generated, close };
+    const options = { version: packageVersion(), bodyLimit: settings.bodyLimit, logger };
+    const separate = settings.adminPort !== null;
+    const app = await buildApp(services, { ...options, admin: !separate });
+    const adminApp = separate ? await buildApp(services, options) : null;
+    const grpc = await createGrpcServer(services, { ...options, admin: !separate });
+    return { app, adminApp, grpc, services, logger, generatedToken: generated, close };
   } catch (error) {
     await close();
     throw error;
@@ -187,20 +194,4 @@ async function modelPaths(models: string): Promise<string[]> {
       cause: error,
     });
   }
-}
-
-async function readTokens(settings: Settings): Promise<{ tokens: TokenEntry[]; generated: string | null }> {
-  const tokens: TokenEntry[] = [];
-  if (settings.adminToken !== null) tokens.push(adminEntry("admin", settings.adminToken));
-  if (settings.tokensFile !== null) {
-    const text = await readFile(settings.tokensFile, "utf8").catch((cause: unknown) => {
-      throw new AtPatchError("ATPATCH_BAD_SETTINGS", "ATPATCH_TOKENS_FILE: the file cannot be read", {
-        cause,
-      });
-    });
-    tokens.push(...parseTokens(text));
-  }
-  if (tokens.length > 0) return { tokens, generated: null };
-  const generated = generateToken();
-  return { tokens: [adminEntry("generated", generated)], generated };
 }

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import closeWithGrace from "close-with-grace";
 import { composeServer, type ComposedServer } from "./compose.ts";
+import type { App } from "./http/services.ts";
 import type { Settings } from "./settings.ts";
 import { AtPatchError, messageOf } from "./shared/errors.ts";
 
@@ -13,8 +14,9 @@ import { AtPatchError, messageOf } from "./shared/errors.ts";
  */
 export async function serve(settings: Settings, print: (text: string) => void): Promise<void> {
   const server = await composeServer(settings);
-  const url = await listen(server, settings);
-  print(summary(server, settings, url, await listenGrpc(server, settings)));
+  const url = await listen(server, server.app, settings.host, settings.port, "ATPATCH_HOST and ATPATCH_PORT");
+  const admin = await listenAdmin(server, settings);
+  print(summary(server, settings, { url, admin: admin ?? url, grpc: await listenGrpc(server, settings) }));
   closeWithGrace(
     { delay: settings.drainDelayMs + settings.drainMs, logger: server.logger },
     async ({ err, signal }) => {
@@ -28,32 +30,57 @@ export async function serve(settings: Settings, print: (text: string) => void): 
 
 /** Not ready, then closed to new work, then everything that was accepted answered. */
 export async function drain(
-  server: Pick<ComposedServer, "app" | "grpc" | "services" | "close">,
+  server: Pick<ComposedServer, "app" | "grpc" | "services" | "close"> &
+    Partial<Pick<ComposedServer, "adminApp">>,
   delayMs: number,
 ): Promise<void> {
-  const { app, grpc, services } = server;
+  const { app, adminApp, grpc, services } = server;
   services.health.enter("draining");
   if (delayMs > 0) await sleep(delayMs);
   services.health.enter("closing");
   // Connections that were answering when the listener closed become idle later, and would keep it open.
-  const idle = setInterval(() => app.server.closeIdleConnections(), 100);
+  const idle = setInterval(() => {
+    app.server.closeIdleConnections();
+    adminApp?.server.closeIdleConnections();
+  }, 100);
   try {
-    await Promise.all([app.close(), grpc.close()]);
+    await Promise.all([app.close(), adminApp?.close(), grpc.close()]);
   } finally {
     clearInterval(idle);
   }
   await server.close();
 }
 
-async function listen(server: ComposedServer, { host, port }: Settings): Promise<string> {
+/** @param names the settings that the address comes from */
+async function listen(
+  server: ComposedServer,
+  app: App,
+  host: string,
+  port: number,
+  names: string,
+): Promise<string> {
   try {
-    return await server.app.listen({ host, port });
+    return await app.listen({ host, port });
   } catch (error) {
-    await server.app.close();
-    await server.close();
-    const what = `ATPATCH_HOST and ATPATCH_PORT: cannot listen on ${host}:${port}: ${messageOf(error)}`;
+    await drain(server, 0);
+    const what = `${names}: cannot listen on ${host}:${port}: ${messageOf(error)}`;
     throw new AtPatchError("ATPATCH_BAD_SETTINGS", what, { cause: error });
   }
+}
+
+/** The address of the admin listener, or null when there is none of its own. */
+async function listenAdmin(
+  server: ComposedServer,
+  { host, adminHost, adminPort }: Settings,
+): Promise<string | null> {
+  if (server.adminApp === null || adminPort === null) return null;
+  return listen(
+    server,
+    server.adminApp,
+    adminHost ?? host,
+    adminPort,
+    "ATPATCH_ADMIN_HOST and ATPATCH_ADMIN_PORT",
+  );
 }
 
 /** Where gRPC is served, in words. A port that nobody asked for may be taken: then it is served without gRPC. */
@@ -77,23 +104,23 @@ async function listenGrpc(server: ComposedServer, { host, grpcPort }: Settings):
 export function summary(
   { services, generatedToken }: Pick<ComposedServer, "services" | "generatedToken">,
   settings: Pick<Settings, "models">,
-  url: string,
-  grpc: string,
+  { url, admin, grpc }: { readonly url: string; readonly admin: string; readonly grpc: string },
 ): string {
   const lines = [`AtPatch serves ${settings.models} at ${url}`, ""];
-  for (const { name, task, engine, registry } of services.models.all()) {
+  for (const { name, task, engine, registry, compute } of services.models.all()) {
     const { active, policy } = registry.snapshot();
     const detector = active === null ? "no detector" : `detector ${active.slice(0, 19)}…`;
     const sites = engine.description.sites.length;
     const isDefault = name === services.models.fallback.name ? ", default" : "";
     lines.push(
-      `  ${name}  ${task.kind}, ${sites} attention sites, ${detector}, policy ${policy.mode}${isDefault}`,
+      `  ${name}  ${task.kind}, ${sites} attention sites, ${detector}, policy ${policy.mode}, ${compute.workers} × ${compute.threads} threads${isDefault}`,
     );
   }
   lines.push(
     "",
     `  Predict      POST ${url}/predict`,
     `  API page     ${url}/docs`,
+    `  Console      ${admin}/console`,
     `  Metrics      ${url}/metrics`,
     `  gRPC         ${grpc}`,
   );

@@ -51,6 +51,19 @@ export function integer(
   });
 }
 
+/** A whole number, or null for the word `auto` and when nothing is said. */
+export function automaticInteger(
+  options: Options<number | null>,
+  range: readonly [number, number],
+): SettingDefinition<number | null> {
+  const { parse } = integer({ ...options, text: "" } as Options<number>, 0, range);
+  return setting<number | null>(
+    { text: "auto", ...options },
+    () => null,
+    (value) => (value.toLowerCase() === "auto" ? null : parse(value)),
+  );
+}
+
 /** A port of a listener that one can do without. */
 export interface OptionalPort {
   readonly port: number;
@@ -73,6 +86,19 @@ export function optionalPort(
         throw new Error("expected a whole number from 0 to 65535, or off");
       }
       return { port: number, required: true };
+    },
+  );
+}
+
+/** A port for something that has none of its own by default. */
+export function separatePort(options: Options<number | null>): SettingDefinition<number | null> {
+  return setting(
+    options,
+    (): number | null => null,
+    (value) => {
+      if (!/^\d+$/.test(value) || Number(value) > 65_535)
+        throw new Error("expected a whole number from 0 to 65535");
+      return Number(value);
     },
   );
 }

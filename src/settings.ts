@@ -2,15 +2,16 @@
  * Every setting of the server, declared once: flag, environment name, parser, default and help. The command line
  * registers its options from here, and {@link resolveSettings} is the only reader of the environment.
  */
-import { availableParallelism } from "node:os";
 import { BlockList, isIP } from "node:net";
 import { parseArgs } from "node:util";
 import {
+  automaticInteger,
   bytes,
   choice,
   integer,
   optionalPort,
   optionalText,
+  separatePort,
   text,
   toggle,
   type SettingDefinition,
@@ -18,15 +19,6 @@ import {
 import { AtPatchError, messageOf } from "./shared/errors.ts";
 
 export type { SettingDefinition };
-
-/** Worker threads a model gets by default: one for every four cores, each with its share of the cores. */
-function automaticWorkers(): number {
-  return Math.max(1, Math.floor(availableParallelism() / 4));
-}
-
-function automaticThreads(): number {
-  return Math.max(1, Math.floor(availableParallelism() / automaticWorkers()));
-}
 
 const port: readonly [number, number] = [0, 65535];
 
@@ -76,24 +68,41 @@ export const settingDefinitions = {
     env: "ATPATCH_TOKENS_FILE",
     help: "JSON list of tokens: name, scopes, sha256",
   }),
-  workers: integer(
+  adminHost: optionalText({
+    flag: "--admin-host <address>",
+    env: "ATPATCH_ADMIN_HOST",
+    help: "address of the admin listener",
+    text: "as --host",
+  }),
+  adminPort: separatePort({
+    flag: "--admin-port <number>",
+    env: "ATPATCH_ADMIN_PORT",
+    help: "port on which alone /admin, the console and repository calls are served",
+    text: "none: on the HTTP port",
+  }),
+  failedTokens: integer(
+    {
+      flag: "--failed-tokens <number>",
+      env: "ATPATCH_FAILED_TOKENS",
+      help: "wrong tokens of one address a minute before it is turned away",
+    },
+    30,
+    [1, 1_000_000],
+  ),
+  workers: automaticInteger(
     {
       flag: "--workers <number>",
       env: "ATPATCH_WORKERS",
-      help: "worker threads of a model",
-      text: "by cores",
+      help: "worker threads of a model, measured at the start",
     },
-    automaticWorkers,
     [1, 64],
   ),
-  threads: integer(
+  threads: automaticInteger(
     {
       flag: "--threads <number>",
       env: "ATPATCH_THREADS",
-      help: "compute threads of a worker",
-      text: "by cores",
+      help: "compute threads of a worker, measured at the start",
     },
-    automaticThreads,
     [1, 256],
   ),
   queue: integer(
@@ -257,11 +266,23 @@ export function resolveSettings(
 
 /** What is wrong with settings that are right one by one. */
 function conflicts(settings: Settings): string[] {
+  const { adminToken, tokensFile, adminHost, adminPort } = settings;
   const faults: string[] = [];
-  if (!isLoopback(settings.host) && settings.adminToken === null && settings.tokensFile === null) {
+  const hosts = { ATPATCH_HOST: settings.host, ...(adminHost !== null && { ATPATCH_ADMIN_HOST: adminHost }) };
+  for (const [name, host] of Object.entries(hosts)) {
+    if (isLoopback(host) || adminToken !== null || tokensFile !== null) continue;
     faults.push(
-      `ATPATCH_HOST is "${settings.host}", which others can reach: set ATPATCH_ADMIN_TOKEN or ATPATCH_TOKENS_FILE first`,
+      `${name} is "${host}", which others can reach: set ATPATCH_ADMIN_TOKEN or ATPATCH_TOKENS_FILE first`,
     );
+  }
+  if (adminHost !== null && adminPort === null) faults.push("ATPATCH_ADMIN_HOST needs ATPATCH_ADMIN_PORT");
+  if (
+    adminPort !== null &&
+    adminPort !== 0 &&
+    adminPort === settings.port &&
+    (adminHost ?? settings.host) === settings.host
+  ) {
+    faults.push(`ATPATCH_ADMIN_PORT is ${adminPort}, the HTTP port: choose another one`);
   }
   return faults;
 }

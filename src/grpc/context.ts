@@ -1,7 +1,7 @@
 /** A gRPC call as the services see it. */
 import type { ServerUnaryCall } from "@grpc/grpc-js";
 import { clientHeader, clientKey, type Call } from "../service/call.ts";
-import { bearerToken, requireScope, type Scope, type TokenTable } from "../service/tokens.ts";
+import { bearerToken, requireScope, type Principal, type Scope, type TokenTable } from "../service/tokens.ts";
 import { requestIdOf } from "../shared/request-id.ts";
 
 /** What every form of a call has. */
@@ -26,7 +26,13 @@ export function contextOf(grpc: GrpcCall, tokens: TokenTable): CallContext {
   grpc.once("cancelled", () => gone.abort());
   const authorization = header("authorization");
   const token = bearerToken(authorization);
-  const principal = token === undefined ? null : tokens.find(token);
+  let refusal: unknown = null;
+  let principal: Principal | null = null;
+  try {
+    if (token !== undefined) principal = tokens.identify(token, addressOf(grpc.getPeer()));
+  } catch (error) {
+    refusal = error;
+  }
   const now = performance.now();
   // Milliseconds since 1970, or infinite.
   const left = Number(grpc.getDeadline()) - Date.now();
@@ -43,6 +49,14 @@ export function contextOf(grpc: GrpcCall, tokens: TokenTable): CallContext {
       principal,
       ...(Number.isFinite(left) && { deadline: now + left }),
     },
-    authorize: (scope) => requireScope(principal, scope, authorization !== undefined),
+    authorize: (scope) => {
+      if (refusal !== null) throw refusal;
+      requireScope(principal, scope, authorization !== undefined);
+    },
   };
+}
+
+/** The address of a peer "address:port" or "[address]:port". */
+function addressOf(peer: string): string {
+  return peer.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
 }

@@ -76,6 +76,8 @@ export async function createGrpcServer(services: GrpcServices, options: GrpcOpti
   };
   const alive = new Set(["ServerLive", "ServerReady"]);
   for (const [method, handler] of Object.entries(inferenceHandlers(services, options.version))) {
+    // A method without a handler is answered with UNIMPLEMENTED.
+    if (options.admin === false && method.startsWith("Repository")) continue;
     inference[method] = unary(method, handler, alive.has(method));
   }
   server.addService(definitions.inference, inference);

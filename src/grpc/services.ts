@@ -27,4 +27,6 @@ export interface GrpcOptions {
   /** Largest message in bytes. */
   readonly bodyLimit: number;
   readonly logger: GrpcLogger;
+  /** Whether detectors can be loaded and unloaded here; default true. */
+  readonly admin?: boolean;
 }

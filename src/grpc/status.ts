@@ -16,6 +16,7 @@ export const statusOf: Readonly<Record<ErrorCode, codes>> = {
   ATPATCH_UNSUPPORTED_MEDIA: codes.INVALID_ARGUMENT,
   ATPATCH_UNPROCESSABLE: codes.INVALID_ARGUMENT,
   ATPATCH_QUEUE_FULL: codes.RESOURCE_EXHAUSTED,
+  ATPATCH_RATE_LIMITED: codes.RESOURCE_EXHAUSTED,
   ATPATCH_NOT_READY: codes.UNAVAILABLE,
   ATPATCH_DEADLINE: codes.DEADLINE_EXCEEDED,
   ATPATCH_INTERNAL: codes.INTERNAL,
@@ -32,6 +33,7 @@ export const statusOf: Readonly<Record<ErrorCode, codes>> = {
 /** Milliseconds after which a refused caller may try again. */
 const pushback: Partial<Readonly<Record<ErrorCode, number>>> = {
   ATPATCH_QUEUE_FULL: 1000,
+  ATPATCH_RATE_LIMITED: 10_000,
   ATPATCH_NOT_READY: 2000,
 };
 

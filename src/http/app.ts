@@ -27,6 +27,8 @@ export interface AppOptions {
   /** Largest request body in bytes. */
   readonly bodyLimit: number;
   readonly logger?: FastifyBaseLogger;
+  /** Whether detectors and policy can be changed here; default true. */
+  readonly admin?: boolean;
   /** Folder of the built console; where `npm run build` leaves it when absent. */
   readonly console?: string;
 }
@@ -66,10 +68,12 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await app.register(predictRoutes(services));
   await app.register(oipRoutes(services, options.version));
   await app.register(inferRoutes(services));
-  await app.register(repositoryRoutes(services));
-  await app.register(adminRoutes(services), { prefix: "/admin" });
   await app.register(metricsRoutes(services));
-  await app.register(consoleRoutes(options.console ?? consoleFolder));
+  if (options.admin !== false) {
+    await app.register(repositoryRoutes(services));
+    await app.register(adminRoutes(services), { prefix: "/admin" });
+    await app.register(consoleRoutes(options.console ?? consoleFolder));
+  }
   app.get("/", { schema: { hide: true } }, async (_request, reply) => reply.redirect("/docs"));
   return app;
 }

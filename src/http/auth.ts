@@ -3,12 +3,12 @@ import type { FastifyRequest } from "fastify";
 import { bearerToken, requireScope, type TokenTable } from "../service/tokens.ts";
 import type { App } from "./services.ts";
 
-/** Notes for every request whose token it carries. Nothing is refused here. */
+/** Notes for every request whose token it carries. Nothing is refused here but what guesses tokens. */
 export function installPrincipal(app: App, tokens: TokenTable): void {
   app.decorateRequest("principal", null);
   app.addHook("onRequest", async (request) => {
     const token = bearerToken(request.headers.authorization);
-    if (token !== undefined) request.principal = tokens.find(token);
+    if (token !== undefined) request.principal = tokens.identify(token, request.ip);
   });
 }
 

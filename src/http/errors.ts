@@ -16,6 +16,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   ATPATCH_UNSUPPORTED_MEDIA: 415,
   ATPATCH_UNPROCESSABLE: 422,
   ATPATCH_QUEUE_FULL: 429,
+  ATPATCH_RATE_LIMITED: 429,
   ATPATCH_NOT_READY: 503,
   ATPATCH_DEADLINE: 504,
   ATPATCH_INTERNAL: 500,
@@ -32,6 +33,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
 /** Seconds after which a refused caller may try again. */
 const retryAfter: Partial<Readonly<Record<ErrorCode, number>>> = {
   ATPATCH_QUEUE_FULL: 1,
+  ATPATCH_RATE_LIMITED: 10,
   ATPATCH_NOT_READY: 2,
 };
 

@@ -29,6 +29,8 @@ export interface Metrics {
   http(method: string, route: string, status: number, durationMs: number): void;
   /** @param method name of the call, never what a client sent; @param code name of the status */
   grpc(method: string, code: string, durationMs: number): void;
+  /** The tokens file was read again, or could not be taken over. */
+  tokensReloaded(result: "ok" | "failed"): void;
   readonly contentType: string;
   expose(): Promise<string>;
 }
@@ -149,6 +151,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     labelNames: ["model"],
     registers,
   });
+  const tokenReloads = new Counter({
+    name: "atpatch_tokens_reloads_total",
+    help: "Attempts to read the tokens file again, by result (ok, failed).",
+    labelNames: ["result"],
+    registers,
+  });
   const httpDuration = new Histogram({
     name: "http_request_duration_seconds",
     help: "Time from the first byte of a request to the last of its answer.",
@@ -206,6 +214,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     grpc(method, code, durationMs) {
       grpcDuration.observe({ method, code }, durationMs / 1000);
     },
+    tokensReloaded: (result) => tokenReloads.inc({ result }),
     contentType: registry.contentType,
     expose: () => registry.metrics(),
   };

@@ -37,6 +37,7 @@ describe("parseTokens", () => {
     ["[]", "expected a list"],
     [JSON.stringify([good, null]), "[1].name"],
     [JSON.stringify([{ ...good, name: "a b" }]), "[0].name: expected 1 to 64 letters"],
+    [JSON.stringify([{ ...good, name: "guard" }]), '[0].name: "guard" stands for the server itself'],
     [JSON.stringify([good, good]), '[1].name: "ci" is there twice'],
     [
       JSON.stringify([{ ...good, scopes: ["write"] }]),

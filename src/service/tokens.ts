@@ -1,6 +1,8 @@
 /** Bearer tokens: who may do what. Only digests are kept. */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { AtPatchError, messageOf } from "../shared/errors.ts";
+import { FailedTokens } from "./failed-tokens.ts";
+import { guardActor } from "./guard.ts";
 
 /** `feedback:write` marks recorded samples; `recordings:read` sees them, which are what users sent. */
 export const scopes = [
@@ -52,15 +54,41 @@ export function requireScope(principal: Principal | null, scope: Scope, given: b
   }
 }
 
+/** Failures of one address that are let pass a minute, unless settings say otherwise. */
+const defaultFailures = 30;
+
 /** The tokens a server knows. */
 export class TokenTable {
-  readonly #entries: readonly { readonly principal: Principal; readonly digest: Buffer }[];
+  #entries: readonly { readonly principal: Principal; readonly digest: Buffer }[] = [];
+  readonly #failures: FailedTokens;
 
-  constructor(entries: readonly TokenEntry[]) {
+  constructor(entries: readonly TokenEntry[], failures = new FailedTokens(defaultFailures)) {
+    this.#failures = failures;
+    this.replace(entries);
+  }
+
+  /** Knows these tokens from now on, and no others; requests that were let in go on. */
+  replace(entries: readonly TokenEntry[]): void {
     this.#entries = entries.map((entry) => ({
       principal: { name: entry.name, scopes: entry.scopes },
       digest: Buffer.from(entry.sha256, "hex"),
     }));
+  }
+
+  /**
+   * The owner of a token that came from an address, or null; an address that has sent too many wrong ones is not answered.
+   * @throws AtPatchError ATPATCH_RATE_LIMITED
+   */
+  identify(token: string, address: string): Principal | null {
+    if (!this.#failures.allows(address)) {
+      throw new AtPatchError(
+        "ATPATCH_RATE_LIMITED",
+        "too many wrong tokens came from this address; try again later",
+      );
+    }
+    const found = this.find(token);
+    if (found === null) this.#failures.failed(address);
+    return found;
   }
 
   /** The owner of a token, or null. Compares digests in constant time and looks at every entry whatever it finds. */
@@ -88,6 +116,9 @@ export function adminEntry(name: string, token: string): TokenEntry {
   };
 }
 
+/** Names in the history that are no tokens. */
+const reserved: readonly string[] = [guardActor, "shipped"];
+
 /**
  * Reads a tokens file: a JSON list of `{"name", "scopes", "sha256"}`.
  * @throws AtPatchError ATPATCH_BAD_SETTINGS naming the entry and field; nothing is half-read
@@ -110,6 +141,8 @@ export function parseTokens(text: string): TokenEntry[] {
       return fail(`[${index}].name: expected 1 to 64 letters, digits or . _ @ -`);
     }
     if (names.has(name)) return fail(`[${index}].name: "${name}" is there twice`);
+    if (reserved.includes(name))
+      return fail(`[${index}].name: "${name}" stands for the server itself in the history`);
     names.add(name);
     if (
       !Array.isArray(granted) ||

@@ -15,6 +15,7 @@ export const errorCodes = {
   ATPATCH_UNSUPPORTED_MEDIA: "the content type is not supported",
   ATPATCH_UNPROCESSABLE: "the values do not fit the model",
   ATPATCH_QUEUE_FULL: "the queue is full",
+  ATPATCH_RATE_LIMITED: "too many wrong tokens came from the address",
   ATPATCH_NOT_READY: "the server is starting or draining",
   ATPATCH_DEADLINE: "the deadline passed before the answer was ready",
   ATPATCH_INTERNAL: "an internal failure",

@@ -32,6 +32,10 @@ export const layers: Readonly<Record<string, Layer>> = {
   // Runs in the browser.
   console: may([]),
   training: may(["shared", "detector", "hotfix/constants.ts"], ["engine/engine.ts", "tasks/task.ts"]),
+  report: may(
+    ["shared", "training", "service/attention-mass.ts"],
+    ["detector", "engine/engine.ts", "tasks/task.ts"],
+  ),
   cli: may(
     [
       "shared",
@@ -44,6 +48,7 @@ export const layers: Readonly<Record<string, Layer>> = {
       "service",
       "metrics",
       "training",
+      "report",
     ],
     [],
   ),
@@ -55,8 +60,10 @@ export const wiring = {
     "main.ts",
     "serve.ts",
     "compose.ts",
+    "compose-engine.ts",
     "compose-model.ts",
     "compose-repair.ts",
+    "compose-tokens.ts",
     "repair-main.ts",
     "settings.ts",
   ],

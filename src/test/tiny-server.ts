@@ -1,7 +1,8 @@
 /** A whole server in this process on the tiny model: real runtime, real registry, no socket unless a test listens. */
 import { Writable } from "node:stream";
 import { pino } from "pino";
-import { openModel, type EngineSettings } from "../compose-model.ts";
+import type { ServedEngineSettings } from "../compose-engine.ts";
+import { openModel } from "../compose-model.ts";
 import { createServices, detectorRoles } from "../compose.ts";
 import { MemoryStore } from "../detector/memory-store.ts";
 import { ShadowScorer } from "../detector/shadow-scorer.ts";
@@ -10,11 +11,12 @@ import { buildApp } from "../http/app.ts";
 import type { App, Services } from "../http/services.ts";
 import { createMetrics } from "../metrics/metrics.ts";
 import { EventBus } from "../service/events.ts";
+import { FailedTokens } from "../service/failed-tokens.ts";
 import type { GoldenSample } from "../service/golden-test.ts";
 import type { ServedModel } from "../service/models.ts";
 import type { RepairRunner } from "../service/repair-job.ts";
 import { noRecording, type RecorderSettings } from "../service/recorder.ts";
-import type { TokenEntry } from "../service/tokens.ts";
+import { TokenTable, type TokenEntry } from "../service/tokens.ts";
 import { createClassScores } from "../tasks/class-scores.ts";
 import { createTensorTask } from "../tasks/tensor.ts";
 import { tinyLabels, tinyModel, type TinyModelOptions } from "./tiny-model.ts";
@@ -23,10 +25,12 @@ export interface TinyServerOptions extends TinyModelOptions {
   readonly name?: string;
   readonly tokens?: readonly TokenEntry[];
   readonly openOverride?: boolean;
+  /** Wrong tokens of one address a minute; any number when absent. */
+  readonly failedTokens?: number;
   readonly shipped?: (model: Uint8Array) => readonly Uint8Array[];
   /** Clean samples that detectors are tried out on. */
   readonly golden?: () => Promise<readonly GoldenSample[]>;
-  readonly settings?: Partial<EngineSettings & { maxInstances: number }>;
+  readonly settings?: Partial<ServedEngineSettings & { maxInstances: number }>;
   readonly bodyLimit?: number;
   readonly recording?: Partial<RecorderSettings>;
   /** Folder of the built console. */
@@ -88,7 +92,7 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
   const services = createServices({
     models,
     defaultModel: null,
-    tokens: options.tokens ?? [],
+    tokens: new TokenTable(options.tokens ?? [], new FailedTokens(options.failedTokens ?? 1_000_000)),
     openOverride: options.openOverride ?? true,
     metrics,
     events,

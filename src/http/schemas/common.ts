@@ -35,7 +35,7 @@ const failures = {
   413: "The body is too large.",
   415: "Unsupported content type.",
   422: "Valid, but the model cannot take it.",
-  429: "The queue is full.",
+  429: "The queue is full, or too many wrong tokens came from the address.",
   503: "Not ready, or draining.",
   504: "The deadline passed.",
 } as const;
