@@ -2,16 +2,14 @@
 import { createReadStream } from "node:fs";
 import { access, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { openEngine, openMeasuredEngine, type ServedEngineSettings } from "./compose-engine.ts";
 import { parseBundle } from "./detector/bundle.ts";
 import { FileStore } from "./detector/file-store.ts";
-import { neutralTensors } from "./detector/neutral.ts";
 import { defaultPolicy } from "./detector/policy.ts";
 import { DetectorRegistry } from "./detector/registry.ts";
 import { importShipped } from "./detector/shipped.ts";
 import type { ShadowScorer } from "./detector/shadow-scorer.ts";
 import type { DetectorStore } from "./detector/store.ts";
-import type { EngineObserver, InferenceEngine } from "./engine/engine.ts";
-import { createOrtEngine, type OrtEngineOptions } from "./engine/ort-engine.ts";
 import { instrument } from "./hotfix/instrument.ts";
 import type { Metrics } from "./metrics/metrics.ts";
 import { ModelCounters } from "./service/counters.ts";
@@ -28,45 +26,12 @@ import { ShadowTable } from "./service/shadow-table.ts";
 import { ModelStatistics } from "./service/statistics.ts";
 import type { Settings } from "./settings.ts";
 import type { ModelFile } from "./shared/model-file.ts";
-import type { PatchedModel } from "./shared/patched-model.ts";
-import { checkExternalData } from "./tasks/external-data.ts";
 import { createTask, type TaskModel } from "./tasks/create-task.ts";
 import { readTryOut, type TryOut } from "./tasks/model-samples.ts";
 import { readModelFile } from "./tasks/model-file.ts";
 import type { ModelFolder } from "./tasks/model-folder.ts";
 import type { Task } from "./tasks/task.ts";
 import { readDebugSet } from "./training/debug-set.ts";
-
-/** Joined runs are filled up to this duration: longer ones save nothing, and others wait for them. */
-const fillMs = 10;
-
-/** Settings of one model's engine; requests are joined into runs only where a batch is given. */
-export type EngineSettings = Pick<Settings, "workers" | "threads" | "queue" | "deadlineMs" | "recheck"> &
-  Partial<Pick<Settings, "queueBytes" | "batch" | "batchDelayMs">> &
-  Pick<OrtEngineOptions, "execution">;
-
-/**
- * Starts the engine of a patched model.
- * @throws AtPatchError ATPATCH_BAD_MODEL also when external data is missing
- */
-export async function openEngine(
-  patched: PatchedModel,
-  folder: string,
-  settings: EngineSettings,
-  observer: EngineObserver = {},
-): Promise<InferenceEngine> {
-  await checkExternalData(folder, patched.external);
-  const neutral = neutralTensors(patched.description.sites.length);
-  const { batch = 1, batchDelayMs = 0, ...rest } = settings;
-  return createOrtEngine({
-    patched,
-    folder,
-    neutral,
-    observer,
-    ...rest,
-    ...(batch > 1 && { batching: { samples: batch, fillMs, delayMs: batchDelayMs } }),
-  });
-}
 
 /** What a model is served from. */
 export interface ModelParts {
@@ -103,7 +68,7 @@ export interface ModelSurroundings {
  */
 export async function openModel(
   parts: ModelParts,
-  settings: EngineSettings & Pick<Settings, "maxInstances">,
+  settings: ServedEngineSettings & Pick<Settings, "maxInstances">,
   surroundings: ModelSurroundings,
 ): Promise<ServedModel> {
   const { metrics, events, scorer, warn } = surroundings;
@@ -113,7 +78,7 @@ export async function openModel(
   const task = await parts.task(description);
   const statistics = new ModelStatistics();
   const observer = metrics.engine(name);
-  const engine = await openEngine(patched, folder, settings, {
+  const { engine, compute } = await openMeasuredEngine(patched, folder, settings, {
     ...observer,
     batch: (samples) => {
       observer.batch?.(samples);
@@ -149,7 +114,7 @@ export async function openModel(
     const explainer = new Explainer({
       open: async () => {
         const tapped = instrument(await parts.file(), { taps: explainTaps });
-        return openEngine(tapped, folder, { ...settings, workers: 1, queue: 16, batch: 1 });
+        return openEngine(tapped, folder, { ...settings, ...compute, workers: 1, queue: 16, batch: 1 });
       },
       bundle: async (id) => parseBundle(await registry.content(id)),
       warn,
@@ -160,6 +125,7 @@ export async function openModel(
       version,
       task,
       engine,
+      compute,
       registry,
       explainer,
       counters: new ModelCounters(),

@@ -1,7 +1,7 @@
 /** Entry of the process that makes a detector; compose-repair.ts starts it and listens to it. */
 import { setPriority } from "node:os";
 import { dirname } from "node:path";
-import { openEngine } from "./compose-model.ts";
+import { openEngine } from "./compose-engine.ts";
 import type { RepairMessage, RepairStart } from "./compose-repair.ts";
 import { instrument } from "./hotfix/instrument.ts";
 import { sha256 } from "./shared/digest.ts";

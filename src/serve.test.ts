@@ -66,7 +66,7 @@ describe("the server process", () => {
     const run = start(["--port", "0", "--grpc-port", "0"], { ATPATCH_STATE: join(folder, "state") });
     const url = await listening(run);
     expect(run.output.stdout).toMatch(
-      /tiny {2}tensor, 1 attention sites, detector sha256-\w{12}…, policy enforce, default/,
+      /tiny {2}tensor, 1 attention sites, detector sha256-\w{12}…, policy enforce, 1 × \d+ threads, default/,
     );
     expect(run.output.stdout).toMatch(/gRPC {9}127\.0\.0\.1:\d+\n/);
     const token = /Admin token {2}(\S+) /.exec(run.output.stdout)![1]!;

@@ -2,7 +2,7 @@
 import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
-import { openEngine } from "../compose-model.ts";
+import { openEngine } from "../compose-engine.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import { instrument } from "../hotfix/instrument.ts";
 import { AtPatchError } from "../shared/errors.ts";

@@ -91,7 +91,12 @@ function emitReference(
   const from = e.concat([at, e.int([0, 0, 0])], 0);
   const to = e.concat([e.op("Add", [at, e.int(1)]), e.dims(like, 1, 4)], 0);
   const row = e.op("Slice", [stacked, from, to]);
-  return e.gather(row, e.op("Mod", [chosen, e.dim(row, keyAxis)]), keyAxis);
+  const [length, keys] = [e.dim(row, keyAxis), e.dim(like, keyAxis)];
+  // A reference that is too short for the sample must fail: the distance to its end leads beyond it.
+  const beyond = e.op("Mul", [e.op("Sub", [keys, length]), keys]);
+  const isOwn = e.cast(e.greater(length, e.int(1)), DataType.INT64);
+  const index = e.op("Mul", [e.op("Add", [chosen, beyond]), isOwn]);
+  return e.gather(row, index, keyAxis);
 }
 
 /** Number of keys that each query sees where c is a ratio to uniform mass, else 1. */

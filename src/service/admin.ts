@@ -25,6 +25,8 @@ export interface ModelState extends RegistrySnapshot {
   readonly labels: readonly string[];
   readonly ready: boolean;
   readonly queued: number;
+  /** Worker threads, and compute threads of each. */
+  readonly compute: ServedModel["compute"];
   readonly fingerprint: string;
   readonly sites: readonly SiteDescription[];
   readonly counters: Totals & { readonly detectors: readonly DetectorTotals[] };
@@ -127,6 +129,7 @@ function stateOf(model: ServedModel): ModelState {
     labels: model.task.labels,
     ready: model.engine.ready,
     queued: model.engine.queued,
+    compute: model.compute,
     fingerprint: description.fingerprint,
     sites: description.sites,
     counters: { ...model.counters.totals, detectors: model.counters.byDetector },

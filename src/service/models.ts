@@ -17,6 +17,8 @@ export interface ServedModel {
   readonly version: string;
   readonly task: Task;
   readonly engine: InferenceEngine;
+  /** Worker threads, and compute threads of each. */
+  readonly compute: { readonly workers: number; readonly threads: number };
   readonly registry: DetectorRegistry;
   readonly explainer: Explainer;
   readonly counters: ModelCounters;

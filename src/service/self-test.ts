@@ -6,7 +6,8 @@ import { modeCodes, type Mode } from "../shared/patched-model.ts";
 import { isTriggered } from "../shared/triggered.ts";
 import type { GoldenReport } from "./golden-test.ts";
 import { isTouched, sameSample } from "./same-sample.ts";
-import { datatypes, elementCount, type Tensor, type TensorInfo, type TypedArray } from "../shared/tensor.ts";
+import type { TypedArray } from "../shared/tensor.ts";
+import { madeUpInputs } from "./made-up-inputs.ts";
 
 /** What the self-test saw. */
 export interface SelfTestReport extends Record<string, unknown> {
@@ -23,8 +24,6 @@ export interface SelfTestReport extends Record<string, unknown> {
 }
 
 const samples = 4;
-/** Length given to dimensions that vary and that the bundle says nothing about. */
-const fallbackLength = 8;
 
 /**
  * Runs made-up samples without and with the detector.
@@ -36,7 +35,7 @@ export async function selfTest(
   id: string,
   metadata: Pick<BundleMetadata, "keys">,
 ): Promise<SelfTestReport> {
-  const inputs = madeUpInputs(engine.description.inputs, metadata.keys);
+  const inputs = madeUpInputs(engine.description.inputs, samples, metadata.keys);
   if (inputs === null) return { ran: false, reason: "an input of the model takes text" };
   const batch = engine.description.inputs.find(({ shape }) => shape[0] === null) ? samples : 1;
   const run = (mode: Mode, detector: string | null): Promise<RunResult> =>
@@ -82,26 +81,4 @@ function checkFinite(plain: RunResult, patched: RunResult): void {
 
 function numbers(data: TypedArray): number[] {
   return Array.from(data as Iterable<number | bigint>, Number);
-}
-
-/** Numbers from 0 to 1 for real inputs, ones for the others (ids and masks); null when an input takes text. */
-function madeUpInputs(infos: readonly TensorInfo[], keys: number | null): Record<string, Tensor> | null {
-  const made: [string, Tensor][] = [];
-  for (const { name, datatype, shape: dims } of infos) {
-    if (datatype === "BYTES") return null;
-    const shape = dims.map((dim, axis) => dim ?? (axis === 0 ? samples : (keys ?? fallbackLength)));
-    const data: TypedArray = new datatypes[datatype](elementCount(shape));
-    let state = 1;
-    for (let at = 0; at < data.length; at += 1) {
-      state = (state * 48_271) % 2_147_483_647;
-      if (data instanceof Float32Array || data instanceof Float64Array) data[at] = state / 2_147_483_647;
-      else if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[at] = 1n;
-      // Half-precision patterns of numbers from 0.5 to 1 differ in their last bits only.
-      else
-        data[at] =
-          datatype === "FP16" ? 0x3800 + (state % 1024) : datatype === "BF16" ? 0x3f00 + (state % 128) : 1;
-    }
-    made.push([name, { datatype, shape, data }]);
-  }
-  return Object.fromEntries(made);
 }

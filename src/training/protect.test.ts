@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openEngine } from "../compose-model.ts";
+import { openEngine } from "../compose-engine.ts";
 import { encodeBundle, parseBundle, type Bundle } from "../detector/bundle.ts";
 import type { InferenceEngine, RunResult } from "../engine/engine.ts";
 import { instrument } from "../hotfix/instrument.ts";

@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openEngine } from "../compose-model.ts";
+import { openEngine } from "../compose-engine.ts";
 import { parseBundle } from "../detector/bundle.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import { instrument } from "../hotfix/instrument.ts";

@@ -86,6 +86,7 @@ export const modelState = Type.Object(
     labels: Type.Array(Type.String()),
     ready: Type.Boolean(),
     queued: Type.Integer(),
+    compute: Type.Object({ workers: Type.Integer(), threads: Type.Integer() }),
     fingerprint: Type.String(),
     sites: Type.Array(site),
     counters: Type.Object({
