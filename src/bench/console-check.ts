@@ -94,7 +94,7 @@ async function incident(page: ConsolePage): Promise<void> {
   await server.send(20, 20);
   await page.waitFor(
     () => server.shadowed(),
-    (samples) => samples >= 40,
+    (samples) => samples >= 30,
   );
   await page.reload();
   await page.sees("#policy .agreement", "not shadow");

@@ -133,6 +133,7 @@ export class ConsolePage {
   async picture(name: string): Promise<void> {
     this.#pictures += 1;
     const file = `${String(this.#pictures).padStart(2, "0")}-${name}.png`;
+    await this.#page.evaluate("scrollTo({ top: 0, behavior: 'instant' })");
     await this.#page.screenshot({ path: join(this.#out, file), fullPage: true, animations: "disabled" });
   }
 

@@ -16,8 +16,8 @@ export interface ChartOptions {
   readonly format: (value: number) => string;
 }
 
-const width = 480;
-const height = 96;
+const width = 320;
+const height = 72;
 
 export class Chart {
   readonly element = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height + 14}`, role: "img" });

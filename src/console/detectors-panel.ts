@@ -71,7 +71,8 @@ export class DetectorsPanel implements Panel {
         h("span", { class: "note" }, `${ago(uploadedAt, Date.now())}, ${bytes(size)}`),
       ),
       h("p", { class: "verdict" }, verdictOf(metadata) ?? "No report"),
-      lines.length > 0 && h("details", {}, h("summary", {}, "Report"), definitions(lines)),
+      lines.length > 0 &&
+        h("details", { open: has("active") }, h("summary", {}, "Report"), definitions(lines)),
       h(
         "div",
         { class: "buttons" },

@@ -93,12 +93,11 @@ async function open(api: Api, names: readonly string[]): Promise<void> {
 }
 
 function drawState({ model }: View): void {
-  const { active, policy, revision, ready, task } = model;
-  fill(byId("state"), [active, policy.mode, revision, ready, task], () => [
+  const { active, policy, ready } = model;
+  fill(byId("state"), [active, policy.mode, ready], () => [
     h("span", { class: `badge ${ready ? "active" : "failing"}` }, ready ? "ready" : "not ready"),
     h("span", { class: `badge mode-${policy.mode}` }, policy.mode),
     h("span", {}, "detector ", h("code", { title: active ?? "" }, shortId(active))),
-    h("span", { class: "note" }, `revision ${revision}, ${task.replace("-", " ")}`),
   ]);
 }
 

@@ -62,7 +62,9 @@ export class RecordingsPanel implements Panel {
         recorder.mode === "features" ? " Inputs are not recorded, so no debug set can be made." : "";
       return [`${kept}. Debug set: ${failing} failing, ${clean} clean.${inputs}`];
     });
-    void this.#read();
+    // Nobody's focus is taken away while new requests come in.
+    const busy = this.#list.contains(document.activeElement);
+    if (!busy) void this.#read();
   }
 
   async #read(): Promise<void> {

@@ -83,6 +83,15 @@ export class Workbench {
     this.#draw(this.#view);
   }
 
+  /** Reads what changes with the traffic. */
+  async touch(): Promise<void> {
+    const { api, name } = this;
+    const [model, feedback] = await Promise.all([api.model(name), api.feedback(name)]);
+    if (name !== this.name || this.#view === null) return;
+    this.#view = { ...this.#view, model, feedback };
+    this.#draw(this.#view);
+  }
+
   /** Does something that a person asked for, then reads everything again. @returns whether it worked */
   async act(work: () => Promise<void>): Promise<boolean> {
     const worked = await attempt(work);
@@ -93,7 +102,11 @@ export class Workbench {
   /** Takes an event into account; several at once are read once. */
   heard({ name, data }: LiveEvent): void {
     if (name === "repair") this.#progressed(data);
-    if (name === "trigger_rate" || (data["model"] !== undefined && data["model"] !== this.name)) return;
+    if (data["model"] !== undefined && data["model"] !== this.name) return;
+    if (name === "trigger_rate") {
+      if (Number(data["samples"]) > 0 && !document.hidden) void this.touch().catch(() => {});
+      return;
+    }
     if (name === "repair" && data["state"] === "running" && data["stage"] !== "starting") return;
     this.#pending ??= setTimeout(() => {
       this.#pending = null;

@@ -16,14 +16,18 @@ export interface FeedbackRequest {
   readonly set?: SampleMark["set"] | undefined;
 }
 
-/** A debug set out of the recorder; contract: `GET …/debugset`. */
+/** What a debug set out of the recorder holds. */
 export interface RecordedSet {
-  /** One JSON text a line. */
-  readonly lines: Buffer;
   readonly failing: number;
   readonly clean: number;
   /** Marked samples that are not in the set because their instance was not recorded. */
   readonly withoutInstance: number;
+}
+
+interface Chosen {
+  readonly sample: RecordedSample;
+  readonly set: SampleMark["set"];
+  readonly label: number;
 }
 
 export class FeedbackService {
@@ -96,34 +100,50 @@ export class FeedbackService {
     return samples;
   }
 
+  /** How many samples the debug set of now holds. */
+  debugSetCounts(name: string): RecordedSet {
+    const chosen = this.#choose(name);
+    const failing = chosen.filter(({ set }) => set === "failing").length;
+    return {
+      failing,
+      clean: chosen.length - failing,
+      withoutInstance: this.marked(name).filter(({ instance }) => instance === null).length,
+    };
+  }
+
+  /** The debug set of now: JSON Lines; empty when nothing can be in it. */
+  debugSet(name: string): Buffer {
+    const parts = this.#choose(name).flatMap(({ sample: { request, sample, instance }, set, label }) => {
+      const id = JSON.stringify(`${request}#${sample}`);
+      return [
+        Buffer.from(`{"id":${id},"set":"${set}","label":${label},"pair":null,"instance":`),
+        instance!,
+        Buffer.from("}\n"),
+      ];
+    });
+    return Buffer.concat(parts);
+  }
+
   /**
    * Failing are the samples marked so. Clean are those marked so, and all that are neither marked nor triggered, with the
    * answer for a label: most traffic is fine. No instance is in the set twice, and none that was marked as failing is
    * clean elsewhere.
    */
-  debugSet(name: string): RecordedSet {
+  #choose(name: string): Chosen[] {
     const samples = this.recorded(name).reverse();
+    const marked = (set: SampleMark["set"]): Chosen[] =>
+      samples.flatMap((sample) =>
+        sample.mark?.set === set ? [{ sample, set, label: sample.mark.label }] : [],
+      );
+    const unmarked = samples
+      .filter(({ mark, triggered }) => mark === null && !triggered)
+      .map((sample): Chosen => ({ sample, set: "clean", label: sample.index }));
     const taken = new Set<string>();
-    const lines: string[] = [];
-    const counts = { failing: 0, clean: 0 };
-    const take = (sample: RecordedSample, set: SampleMark["set"], label: number): void => {
-      if (sample.instance === null || taken.has(sample.digest!)) return;
-      taken.add(sample.digest!);
-      const id = JSON.stringify(`${sample.request}#${sample.sample}`);
-      const instance = sample.instance.toString();
-      lines.push(`{"id":${id},"set":"${set}","label":${label},"pair":null,"instance":${instance}}\n`);
-      counts[set] += 1;
-    };
-    const said = samples.flatMap((sample) => (sample.mark === null ? [] : [{ sample, mark: sample.mark }]));
-    for (const { sample, mark } of said) if (mark.set === "failing") take(sample, mark.set, mark.label);
-    for (const { sample, mark } of said) if (mark.set === "clean") take(sample, mark.set, mark.label);
-    const unmarked = samples.filter(({ mark, triggered }) => mark === null && !triggered);
-    for (const sample of unmarked) take(sample, "clean", sample.index);
-    return {
-      lines: Buffer.from(lines.join("")),
-      ...counts,
-      withoutInstance: said.filter(({ sample }) => sample.instance === null).length,
-    };
+    return [...marked("failing"), ...marked("clean"), ...unmarked].filter(({ sample: { digest } }) => {
+      if (digest === null || taken.has(digest)) return false;
+      taken.add(digest);
+      return true;
+    });
   }
 
   #find({ name, recorder }: ServedModel, requestId: string, sample: number): RecordedSample {

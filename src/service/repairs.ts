@@ -123,7 +123,7 @@ export class RepairService {
   #debugSets({ name, task }: ServedModel, { uploaded, recorded, options }: RepairRequest): Uint8Array[] {
     const sets = uploaded === null ? [] : [uploaded];
     if (!recorded) return sets;
-    const { lines, failing, withoutInstance } = this.#feedback.debugSet(name);
+    const { failing, withoutInstance } = this.#feedback.debugSetCounts(name);
     const cleanIsEnough =
       options.conformal || (task.layout.kind === "features" && task.layout.protected.length > 0);
     if (uploaded === null && failing === 0 && !cleanIsEnough) {
@@ -133,6 +133,7 @@ export class RepairService {
           : "no recorded sample is marked as failing: mark wrong answers first, or upload a debug set";
       throw new AtPatchError("ATPATCH_TRAINING", what);
     }
+    const lines = this.#feedback.debugSet(name);
     return lines.length > 0 ? [...sets, lines] : sets;
   }
 

@@ -98,7 +98,7 @@ export function feedbackRoutes({ feedback, admin }: Services) {
       },
       async (request) => {
         const { model } = request.params;
-        const { failing, clean, withoutInstance } = feedback.debugSet(model);
+        const { failing, clean, withoutInstance } = feedback.debugSetCounts(model);
         return {
           recorder: admin.model(model).recorder,
           marked: feedback.marked(model).map(({ request: id, sample, index, mark }) => ({
@@ -157,7 +157,7 @@ export function feedbackRoutes({ feedback, admin }: Services) {
       },
       async (request, reply) => {
         const { model } = request.params;
-        const { lines } = feedback.debugSet(model);
+        const lines = feedback.debugSet(model);
         if (lines.length === 0) throw nothingRecorded(admin.model(model).recorder.mode);
         reply.type("application/x-ndjson").header("cache-control", "no-store");
         reply.header("content-disposition", `attachment; filename="${model}-debug.jsonl"`);
