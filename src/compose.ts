@@ -102,7 +102,12 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
   const models: ServedModel[] = [];
   const folders = new Map<string, string>();
   let repairs: RepairService | null = null;
-  const metrics = createMetrics({ roles: () => detectorRoles(models) });
+  let health: Health | null = null;
+  const metrics = createMetrics({
+    roles: () => detectorRoles(models),
+    ready: () =>
+      models.map(({ name, engine }) => ({ model: name, ready: engine.ready && health?.phase === "serving" })),
+  });
   const events = new EventBus(1024, (message) => logger.warn(message));
   const scorer = new ShadowScorer((message) => logger.warn(message));
   const forgetTokens = watchTokens(settings, tokens, {
@@ -158,7 +163,7 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
       metrics,
       repairs: repairProcesses((model) => folders.get(model)!),
     });
-    ({ repairs } = services);
+    ({ repairs, health } = services);
     const options = { version: packageVersion(), bodyLimit: settings.bodyLimit, logger };
     const separate = settings.adminPort !== null;
     const app = await buildApp(services, { ...options, admin: !separate });

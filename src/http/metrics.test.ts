@@ -65,9 +65,20 @@ describe("GET /metrics", () => {
     expect(value("atpatch_detector_info", { model: "tiny", detector: label, role: "active" })).toBe(1);
   });
 
+  it("is ready as the model is, and has counters that alerts watch before the first of them", async () => {
+    const { body } = await server.app.inject("/metrics");
+    for (const line of [
+      'atpatch_model_ready{model="tiny"} 1',
+      'atpatch_guard_rollbacks_total{model="tiny",reason="trigger_rate"} 0',
+      'atpatch_detector_swaps_total{model="tiny",result="failed"} 0',
+    ]) {
+      expect(body).toContain(`${line}\n`);
+    }
+  });
+
   it("counts swaps by result and times those that happened", () => {
     expect(value("atpatch_detector_swaps_total", { model: "tiny", result: "ok" })).toBe(1);
-    expect(value("atpatch_detector_swaps_total", { model: "tiny", result: "failed" })).toBe(1);
+    expect(value("atpatch_detector_swaps_total", { model: "tiny", result: "refused" })).toBe(1);
     expect(value("atpatch_detector_swap_duration_seconds_count", { model: "tiny" })).toBe(1);
   });
 

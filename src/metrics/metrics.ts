@@ -14,9 +14,17 @@ export interface DetectorRole {
   readonly role: "active" | "shadow" | "canary";
 }
 
+/** Whether a model takes requests. */
+export interface ModelReadiness {
+  readonly model: string;
+  readonly ready: boolean;
+}
+
 export interface MetricsOptions {
   /** Asked at every scrape for the detectors in use. */
   readonly roles: () => Iterable<DetectorRole>;
+  /** Asked at every scrape for the models. */
+  readonly ready?: () => Iterable<ModelReadiness>;
   /** Whether to export the metrics of the process as well; default true. */
   readonly process?: boolean;
 }
@@ -76,9 +84,19 @@ export function createMetrics(options: MetricsOptions): Metrics {
       }
     },
   });
+  new Gauge({
+    name: "atpatch_model_ready",
+    help: "1 when the model takes requests, 0 when it has no ready worker or the server is draining.",
+    labelNames: ["model"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { model, ready } of options.ready?.() ?? []) this.set({ model }, Number(ready));
+    },
+  });
   const swaps = new Counter({
     name: "atpatch_detector_swaps_total",
-    help: "Activations and rollbacks, by result (ok, failed).",
+    help: "Activations and rollbacks, by result (ok, refused: asked for something that cannot be, failed).",
     labelNames: ["model", "result"],
     registers,
   });
@@ -173,6 +191,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registers,
   });
 
+  /** Alerts look at increases: a counter that is not there before the first one has none. */
+  const seed = (model: string): void => {
+    for (const result of ["ok", "refused", "failed"]) swaps.inc({ model, result }, 0);
+    for (const reason of ["trigger_rate", "label_flip_rate"]) guardRollbacks.inc({ model, reason }, 0);
+    failedOpen.inc({ model }, 0);
+    workerRestarts.inc({ model }, 0);
+  };
+  for (const result of ["ok", "failed"]) tokenReloads.inc({ result }, 0);
+
   return {
     service: {
       answered({ model, detector, mode, samples: count, triggered, flagged }) {
@@ -201,13 +228,16 @@ export function createMetrics(options: MetricsOptions): Metrics {
         shadowDropped.inc({ model }, count);
       },
     },
-    engine: (model) => ({
-      queueDepth: (depth) => queueDepth.set({ model }, depth),
-      rejected: (reason) => rejected.inc({ model, reason }),
-      workerRestarted: () => workerRestarts.inc({ model }),
-      batch: (size) => batchSize.observe({ model }, size),
-      rechecked: (count) => rechecked.inc({ model }, count),
-    }),
+    engine: (model) => {
+      seed(model);
+      return {
+        queueDepth: (depth) => queueDepth.set({ model }, depth),
+        rejected: (reason) => rejected.inc({ model, reason }),
+        workerRestarted: () => workerRestarts.inc({ model }),
+        batch: (size) => batchSize.observe({ model }, size),
+        rechecked: (count) => rechecked.inc({ model }, count),
+      };
+    },
     http(method, route, status, durationMs) {
       httpDuration.observe({ method, route, status }, durationMs / 1000);
     },

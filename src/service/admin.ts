@@ -8,6 +8,7 @@ import type {
 } from "../detector/registry.ts";
 import type { ControlEntry } from "../detector/control-log.ts";
 import type { HistoryQuery } from "../detector/store.ts";
+import { AtPatchError } from "../shared/errors.ts";
 import type { SiteDescription } from "../shared/patched-model.ts";
 import type { TryOut } from "../tasks/model-samples.ts";
 import type { TaskKind } from "../tasks/task.ts";
@@ -115,7 +116,7 @@ export class AdminService {
       this.#observer.swapped(name, "ok", elapsed());
       return snapshot;
     } catch (error) {
-      this.#observer.swapped(name, "failed", elapsed());
+      this.#observer.swapped(name, isRefusal(error) ? "refused" : "failed", elapsed());
       throw error;
     }
   }
@@ -137,4 +138,14 @@ function stateOf(model: ServedModel): ModelState {
     guard: model.watch.guard.state,
     recorder: model.recorder.state,
   };
+}
+
+/** Whether nothing is wrong but what was asked for. */
+function isRefusal(error: unknown): boolean {
+  const codes: readonly string[] = [
+    "ATPATCH_CONFLICT",
+    "ATPATCH_REVISION_MISMATCH",
+    "ATPATCH_UNKNOWN_DETECTOR",
+  ];
+  return error instanceof AtPatchError && codes.includes(error.code);
 }

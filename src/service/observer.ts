@@ -17,8 +17,8 @@ export interface SampleReport {
 
 /** What the guard reports. */
 export interface GuardObserver {
-  /** A detector was activated or rolled back, or the attempt failed. */
-  swapped(model: string, result: "ok" | "failed", milliseconds: number): void;
+  /** A detector was activated or rolled back; the attempt was refused for what it asked, or it failed. */
+  swapped(model: string, result: "ok" | "refused" | "failed", milliseconds: number): void;
   /** The guard has taken a detector out. */
   guarded(model: string, reason: "trigger_rate" | "label_flip_rate"): void;
 }

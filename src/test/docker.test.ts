@@ -2,9 +2,6 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { createMetrics } from "../metrics/metrics.ts";
 
-/** Exported from the day a shadow detector can be set. */
-const later = ["atpatch_shadow_samples_total"];
-
 const read = (file: string): string => readFileSync(new URL(`../../docker/${file}`, import.meta.url), "utf8");
 
 describe("alert rules and dashboard", () => {
@@ -15,7 +12,7 @@ describe("alert rules and dashboard", () => {
       const known = new Set([...exposed.matchAll(/^# TYPE (\w+)/gm)].map(([, name]) => name));
       const asked = [...read(file).matchAll(/\b(?:atpatch|http|process|nodejs)_\w+/g)];
       const names = new Set(asked.map(([name]) => name.replace(/_(bucket|sum|count)$/, "")));
-      const unknown = [...names].filter((name) => !known.has(name) && !later.includes(name));
+      const unknown = [...names].filter((name) => !known.has(name));
       expect(known.size).toBeGreaterThan(20);
       expect(unknown).toEqual([]);
     },

@@ -52,7 +52,11 @@ export interface TinyServer {
 
 export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyServer> {
   const models: ServedModel[] = [];
-  const metrics = createMetrics({ roles: () => detectorRoles(models), process: false });
+  const metrics = createMetrics({
+    roles: () => detectorRoles(models),
+    ready: () => models.map((served) => ({ model: served.name, ready: served.engine.ready })),
+    process: false,
+  });
   const log: string[] = [];
   const warn = (message: string): void => void log.push(message);
   const events = new EventBus();
