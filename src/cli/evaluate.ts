@@ -10,9 +10,11 @@ import { readBundle, readDebugFile } from "./files.ts";
 import { evaluationText } from "./evaluation-text.ts";
 import { shippedBundle } from "./instrument.ts";
 import { openBatchEngine, openModel, taskOf, withEngine } from "./opened-model.ts";
+import { checkReportFolder } from "./report-folder.ts";
+import { nameOf, reportOptions, writeReportOf, type ReportOptions } from "./report-making.ts";
 import type { Context } from "./context.ts";
 
-interface Options {
+interface Options extends ReportOptions {
   readonly model: string;
   readonly test: string;
   readonly detector?: string;
@@ -32,6 +34,8 @@ export function evaluateCommand(context: Context): Command {
       "the answer an attack wants, by index or label; default: the most frequent wrong one",
     )
     .option("--baselines", "also measure what else could be done about it")
+    .addOption(reportOptions.report)
+    .addOption(reportOptions.force)
     .option("--json", "print one JSON document")
     .addHelpText(
       "after",
@@ -41,35 +45,61 @@ detector flatter it: use others. The floor of attack success is the share of cle
 answers with the target by itself. Tables whose atpatch.json names protected columns and the favourable label get SPD, DI,
 EOD, AAOD and individual discrimination (IDR) as well.
 
+--report measures the alternatives too and writes index.html, one page that loads nothing from elsewhere (the verdict first, then
+figures, attention before and after, scores, changed answers, limits), and report.json. A report that lies there is replaced.
+
 Examples:
   $ atpatch evaluate --model models/gtsrb-vit --test models/gtsrb-vit/test.jsonl.gz
-  $ atpatch evaluate --model models/signs --detector patch.safetensors --test test.jsonl --baselines --json`,
+  $ atpatch evaluate --model models/signs --detector patch.safetensors --test test.jsonl --baselines --json
+  $ atpatch evaluate --model models/gtsrb-vit --test models/gtsrb-vit/test.jsonl.gz --report report/`,
     )
     .action(async (options: Options) => {
       const output = context.output(options);
+      if (options.report !== undefined) await checkReportFolder(options.report, options.force === true);
       const model = await openModel(options.model);
       const bundle =
         options.detector === undefined ? await shippedBundle(model) : await readBundle(options.detector);
       await withEngine(await openBatchEngine(model), async (engine) => {
         const task = await taskOf(model, engine);
-        const { samples } = await readDebugFile(options.test, task.labels.length);
+        const { samples, digest } = await readDebugFile(options.test, task.labels.length);
         const target = options.target === undefined ? undefined : classIndex(options.target, task.labels);
         if (bundle) {
           checkFits(bundle, engine.description);
           await engine.publish(bundle.id, bundle.tensors);
         }
         const runs = new ModelRuns(engine, task, new SampleStore(task, samples));
-        const document = await fullEvaluation(runs, {
+        const judgement = await fullEvaluation(runs, {
           bundle,
           ...(target !== undefined && { target }),
-          baselines: options.baselines === true,
+          baselines: options.baselines === true || options.report !== undefined,
           attributes: protectedAttributes(model.folder.settings.columns ?? []),
           favourable: model.folder.settings.favourable ?? null,
           progress: (stage, done, all) => output.progress(stage, done, all),
         });
-        output.result(document, () => evaluationText(document, bundle));
+        const making = {
+          model,
+          runs,
+          judgement,
+          bundle,
+          set: { path: options.test, digest },
+          sameSamples: false,
+          seed: 0,
+          command: commandOf(options),
+        };
+        await writeReportOf(making, options, output);
+        const { evaluation } = judgement;
+        output.result(evaluation, () => evaluationText(evaluation, bundle));
       });
     });
+}
+
+function commandOf({ model, test, detector, target }: Options): string[] {
+  return [
+    ...["atpatch", "evaluate", "--model", nameOf(model), "--test", nameOf(test)],
+    ...(detector === undefined ? [] : ["--detector", nameOf(detector)]),
+    ...(target === undefined ? [] : ["--target", target]),
+    "--baselines",
+  ];
 }
 
 /** @throws AtPatchError ATPATCH_BAD_INPUT when the text is neither an index nor a label */

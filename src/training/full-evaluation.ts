@@ -3,6 +3,7 @@ import type { Bundle } from "../detector/bundle.ts";
 import type { ProtectedAttribute } from "../tasks/task.ts";
 import { attackBaselines, type Baseline } from "./baselines.ts";
 import { judge, type Evaluation } from "./evaluate.ts";
+import type { Judged } from "./judged.ts";
 import { latency, type Latency } from "./latency.ts";
 import type { ModelRuns } from "./model-runs.ts";
 import { tableFairness, type TableFairness } from "./table-fairness.ts";
@@ -29,11 +30,17 @@ export interface FullEvaluationOptions {
 
 const falseFlagRate = 0.02;
 
+/** The figures and the answers they were counted from. */
+export interface FullJudgement {
+  readonly evaluation: FullEvaluation;
+  readonly judged: readonly Judged[];
+}
+
 /** @throws AtPatchError ATPATCH_BAD_INPUT when the target is no class */
 export async function fullEvaluation(
   runs: ModelRuns,
   options: FullEvaluationOptions,
-): Promise<FullEvaluation> {
+): Promise<FullJudgement> {
   const { bundle, progress = () => {}, favourable } = options;
   const detector = bundle?.id ?? null;
   const { evaluation, judged } = await judge(runs, {
@@ -58,7 +65,7 @@ export async function fullEvaluation(
       judged.filter(({ columns }) => columns.length > 0 === flagged).map(({ sample }) => sample),
       detector,
     );
-  return {
+  const full: FullEvaluation = {
     ...evaluation,
     latency: { unflagged: await timed(false), flagged: await timed(true) },
     fairness,
@@ -72,4 +79,5 @@ export async function fullEvaluation(
       }),
     }),
   };
+  return { evaluation: full, judged };
 }

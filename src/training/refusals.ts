@@ -5,6 +5,8 @@ import type { Choice } from "./choose.ts";
 import type { DebugSample } from "./debug-set.ts";
 import { verdictBounds, type Verdict } from "./decide.ts";
 import type { Gathered } from "./gather.ts";
+import { TrainingRefusal } from "./training-refusal.ts";
+import { wilson } from "./wilson.ts";
 
 /** Fewest failing samples for two folds that say something. */
 const fewestFailing = 8;
@@ -37,7 +39,13 @@ const elsewhere =
   "Ordinary errors look like this, and so does a trigger without a place (a blended picture, a style of writing): retrain, or take a repair that does not work on attention";
 
 /** @throws AtPatchError ATPATCH_TRAINING when too few failing samples fail, or no columns were found */
-export function checkGathered({ data, localization }: Gathered): void {
+export function checkGathered({
+  data,
+  localization,
+}: {
+  readonly data: Gathered["data"];
+  readonly localization: Pick<Gathered["localization"], "answered_rightly">;
+}): void {
   if (data.failing.length < fewestFailing) {
     throw new AtPatchError(
       "ATPATCH_TRAINING",
@@ -45,9 +53,14 @@ export function checkGathered({ data, localization }: Gathered): void {
     );
   }
   if (data.labels.size < 2) {
-    throw new AtPatchError(
-      "ATPATCH_TRAINING",
+    throw new TrainingRefusal(
       `attention columns do not carry these failures: repairing any window of columns changes the answer of ${data.labels.size} of ${data.failing.length} failing samples. ${elsewhere}`,
+      [
+        {
+          what: "answer changes when some window of columns is repaired",
+          rate: wilson(data.labels.size, data.failing.length),
+        },
+      ],
     );
   }
 }
@@ -65,7 +78,7 @@ export function refusal(
   choice: Choice,
   verdict: Exclude<Verdict, "trigger">,
   samples: readonly DebugSample[],
-): AtPatchError {
+): TrainingRefusal {
   const {
     chosen: { heldOut },
     control,
@@ -75,8 +88,7 @@ export function refusal(
       ? "attention columns carry only a part of these failures"
       : "attention columns do not carry these failures, so they are not trigger-like";
   const of = (count: number): string => `${count} of ${heldOut.failing}`;
-  return new AtPatchError(
-    "ATPATCH_TRAINING",
+  return new TrainingRefusal(
     `${what}: a detector fitted on one half of them changes the answer of ${of(heldOut.repaired)} held-out failing samples, ` +
       `${heldOut.correct} of them to the right one; random columns change ${control.repaired}. That explains ` +
       `${percentText(choice.explained)}: below ${percentText(verdictBounds.refuse)} nothing is shipped, ` +
@@ -84,6 +96,21 @@ export function refusal(
       (verdict === "partly"
         ? `The set may mix failures of several kinds, so train on one kind at a time; not explained: ${unexplainedIds(choice, samples).join(", ")}${heldOut.wrong.length > named ? ", …" : ""}`
         : elsewhere),
+    [
+      {
+        what: "answer changes when the columns found for the sample are repaired",
+        rate: wilson(choice.ceiling, heldOut.failing),
+      },
+      {
+        what: "held out: answer changes when flagged columns are repaired",
+        rate: wilson(heldOut.repaired, heldOut.failing),
+      },
+      { what: "held out: the answer becomes right", rate: wilson(heldOut.correct, heldOut.failing) },
+      {
+        what: "the same with random columns in place of flagged ones",
+        rate: wilson(control.correct, control.failing),
+      },
+    ],
   );
 }
 

@@ -1,0 +1,56 @@
+/** How strongly a detector reacts to each sample: what its gate compares with the threshold. */
+import type { Bundle } from "../detector/bundle.ts";
+import { logits, scorerOf } from "../detector/score.ts";
+import type { SiteReport } from "../engine/engine.ts";
+import type { ModelRuns } from "./model-runs.ts";
+
+/** The scores of one detection site. */
+export interface SiteScores {
+  readonly site: number;
+  /** τ_hi and τ_lo, on the logit. */
+  readonly gate: number;
+  readonly column: number;
+  /** Highest logit of a column that may be flagged, per sample in the order of the set; null where there is none. */
+  readonly scores: readonly (number | null)[];
+}
+
+/** Scores every sample of the set; nothing is patched meanwhile. */
+export async function gateScores(
+  runs: ModelRuns,
+  { tensors, metadata }: Pick<Bundle, "tensors" | "metadata">,
+  progress?: (done: number, all: number) => void,
+): Promise<SiteScores[]> {
+  const scorer = scorerOf(tensors);
+  if (scorer.length === 0) return [];
+  const scores = scorer.map((): (number | null)[] => runs.store.samples.map(() => null));
+  await runs.forEachBatch(
+    runs.store.samples.map((_, sample) => ({ sample, mode: "observe" as const })),
+    { detector: null, report: scorer.map(({ site }) => site), ...(progress && { progress }) },
+    ({ indices, result }) => {
+      scorer.forEach((site, s) => {
+        const report = result.reports?.find((each) => each.site === site.site);
+        if (report === undefined || report.keys === 0) return;
+        const all = logits(site, report);
+        indices.forEach((index, row) => (scores[s]![index] = highest(all, report, row, site.firstKey)));
+      });
+    },
+  );
+  return scorer.map(({ site, gate }, s) => ({
+    site,
+    gate,
+    column: metadata.thresholds.find((each) => each.site === site)?.column ?? gate,
+    scores: scores[s]!,
+  }));
+}
+
+/** Positions before `firstKey` are left out of every window. */
+function highest(all: Float64Array, report: SiteReport, row: number, firstKey: number): number | null {
+  const length = report.keys / report.windows;
+  let most: number | null = null;
+  for (let key = 0; key < report.keys; key++) {
+    const at = row * report.keys + key;
+    if (key % length < firstKey || !(report.visible[at]! > 0)) continue;
+    most = Math.max(most ?? -Infinity, all[at]!);
+  }
+  return most;
+}
