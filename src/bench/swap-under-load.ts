@@ -1,33 +1,32 @@
 /**
- * `npm run swaps`: swaps detectors while requests run and checks the promise: no request fails, every answer names a
- * detector that was active during it, and a request that starts after the 200 of a swap uses the new one.
+ * `npm run swaps`: swaps detectors under load while a shadow and a canary are on, and checks the promise: no request fails,
+ * no answer names a detector that was not active during it, swaps are quick, latency and memory stay as they are. Stretches
+ * with and without swaps take turns, so that both see the same machine.
  */
-import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import { encodeBundle, parseBundle } from "../detector/bundle.ts";
-import { float32 } from "../shared/tensor.ts";
+import { startServer, variantsOf } from "./own-server.ts";
 import { median, quantile } from "./statistics.ts";
 
 const options = new Command("swaps")
   .description("Swap detectors under load against a server of its own.")
-  .option("--swaps <n>", "number of swaps", Number, 200)
-  .option("--connections <n>", "requests in flight", Number, 8)
-  .option("--models <dir>", "folder of models; the first one with a shipped bundle is used", "models")
+  .option("--swaps <n>", "number of swaps", Number, 1000)
+  .option("--connections <n>", "requests in flight", Number, 16)
+  .option("--pause <ms>", "time between two swaps", Number, 50)
+  .option("--models <dir>", "folder of models, or one model folder", "models/gtsrb-vit")
   .option("--model <name>", "model to swap on", "gtsrb-vit")
   .option(
     "--bundle <file>",
-    "bundle to swap with a variant of itself",
+    "bundle to swap with variants of itself",
     "models/gtsrb-vit/detectors/checker-stamp.safetensors",
   )
   .option("--image <file>", "picture to send", "models/gtsrb-vit/samples/stop-stamped.png")
-  .option("--port <n>", "port of the server", Number, 18099)
+  .option("--port <n>", "port of the server", Number, 18_099)
   .parse()
   .opts<{
     swaps: number;
     connections: number;
+    pause: number;
     models: string;
     model: string;
     bundle: string;
@@ -35,148 +34,151 @@ const options = new Command("swaps")
     port: number;
   }>();
 
-const token = "swap-under-load";
-const origin = `http://127.0.0.1:${options.port}`;
-const state = mkdtempSync(join(tmpdir(), "atpatch-swaps-"));
-const server = spawn(process.execPath, ["dist/main.js"], {
-  stdio: ["ignore", "ignore", "inherit"],
-  env: {
-    ...process.env,
-    ATPATCH_PORT: String(options.port),
-    ATPATCH_MODELS: options.models,
-    ATPATCH_STATE: state,
-    ATPATCH_ADMIN_TOKEN: token,
-    ATPATCH_LOG_LEVEL: "warn",
-  },
-});
+/** Swaps of one stretch; a stretch without swaps takes as long. */
+const stretch = 50;
+/** Acceptance. */
+const limits = { activationP99Ms: 50, predictP99Ratio: 1.3, rssGrowth: 0.05 };
+
+const server = await startServer(options);
 try {
-  await untilReady();
   process.exitCode = (await swapUnderLoad()) ? 0 : 1;
 } finally {
-  const stopped = new Promise((resolve) => server.once("exit", resolve));
-  server.kill("SIGTERM");
-  await stopped;
-  rmSync(state, { recursive: true, force: true });
+  await server.stop();
 }
 
-async function untilReady(): Promise<void> {
-  for (let attempt = 0; attempt < 300; attempt++) {
-    const ready = await fetch(`${origin}/v2/health/ready`).then(
-      (response) => response.ok,
-      () => false,
-    );
-    if (ready) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error("the server did not become ready within 30 s");
-}
-
-async function admin(
-  method: string,
-  path: string,
-  body?: string | Uint8Array<ArrayBuffer>,
-  type = "application/json",
-): Promise<Response> {
-  return fetch(`${origin}/admin/models/${options.model}${path}`, {
-    method,
-    headers: { authorization: `Bearer ${token}`, ...(body !== undefined && { "content-type": type }) },
-    ...(body !== undefined && { body }),
-  });
-}
-
-async function upload(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const response = await admin("POST", "/detectors", bytes, "application/octet-stream");
-  const answer = (await response.json()) as { id?: string; error?: string };
-  if (answer.id === undefined) throw new Error(`upload failed: ${answer.error}`);
-  return answer.id;
+/** When a detector may have answered: from the call that activated it to the answer of the call that replaced it. */
+interface Spell {
+  readonly detector: string;
+  readonly from: number;
+  until: number;
 }
 
 async function swapUnderLoad(): Promise<boolean> {
-  const shipped = parseBundle(Uint8Array.from(readFileSync(options.bundle)));
-  const thresholds = (shipped.tensors.thresholds.data as Float32Array).map((x) => x + 0.01);
-  const variant = encodeBundle(
-    {
-      ...shipped.metadata,
-      thresholds: shipped.metadata.thresholds.map((t) => ({
-        ...t,
-        gate: t.gate + 0.01,
-        column: t.column + 0.01,
-      })),
-    },
-    { ...shipped.tensors, thresholds: float32(shipped.tensors.thresholds.shape, thresholds) },
-  );
-  const ids = [
-    await upload(Uint8Array.from(readFileSync(options.bundle))),
-    await upload(Uint8Array.from(variant)),
-  ];
-  await admin("PUT", "/active", JSON.stringify({ detector: ids[0], reason: "start" }));
+  const ids: string[] = [];
+  for (const bundle of variantsOf(options.bundle, 4)) ids.push(await server.upload(bundle));
+  const [one, two, canary, shadow] = ids as [string, string, string, string];
+  await server.admin("PUT", "/active", { detector: one, reason: "start" });
+  await server.admin("PUT", "/policy", {
+    shadow,
+    canary: { detector: canary, percent: 20 },
+    reason: "start",
+  });
 
-  // Swaps sent and swaps acknowledged: while both are equal, only the active detector may be named.
-  let [begun, acknowledged] = [0, 0];
-  let active = ids[0] as string;
-  let running = true;
-  let certain = 0;
-  const latencies: number[] = [];
-  const swapTimes: number[] = [];
+  const spells: Spell[] = [{ detector: one, from: -Infinity, until: Infinity }];
+  const latencies = { quiet: [] as number[], swapping: [] as number[] };
+  const activations: number[] = [];
+  const memory: number[] = [];
   const failures: string[] = [];
+  const wrong: string[] = [];
+  let canaried = 0;
+  let phase: keyof typeof latencies = "quiet";
+  let running = true;
   const body = JSON.stringify({ instances: [{ b64: readFileSync(options.image).toString("base64") }] });
 
-  const client = async (): Promise<void> => {
+  const client = async (_: unknown, index: number): Promise<void> => {
+    /** Sticky: whether this client was drawn for the canary. */
+    let drawn: boolean | null = null;
     while (running) {
-      const settled = begun === acknowledged ? begun : null;
       const began = performance.now();
-      const response = await fetch(`${origin}/v1/models/${options.model}:predict`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body,
-      });
-      const answer = (await response.json()) as { error?: string; atpatch?: { detector: string } };
-      latencies.push(performance.now() - began);
-      const named = answer.atpatch?.detector;
-      if (!response.ok || named === undefined) failures.push(`status ${response.status}: ${answer.error}`);
-      else if (!ids.includes(named)) failures.push(`named ${named}, which was never active`);
-      else if (settled === begun) {
-        certain++;
-        if (named !== active) failures.push(`named ${named} after the swap to ${active} was acknowledged`);
+      const during = phase;
+      try {
+        const answer = await fetch(`${server.origin}/v1/models/${options.model}:predict`, {
+          method: "POST",
+          headers: { "content-type": "application/json", "x-atpatch-client": `client-${index}` },
+          body,
+        });
+        const { error, atpatch } = (await answer.json()) as {
+          error?: string;
+          atpatch?: { detector: string };
+        };
+        const ended = performance.now();
+        if (during === phase) latencies[during].push(ended - began);
+        if (!answer.ok || atpatch === undefined) {
+          failures.push(`status ${answer.status}: ${error}`);
+          continue;
+        }
+        const named = atpatch.detector;
+        if (answer.headers.get("x-atpatch-detector") !== named)
+          wrong.push("header and body name different detectors");
+        drawn ??= named === canary;
+        canaried += Number(drawn);
+        const possible = drawn
+          ? named === canary
+          : spells
+              .slice(-64)
+              .some(({ detector, from, until }) => detector === named && from <= ended && until >= began);
+        if (!possible) wrong.push(`client ${index} was answered by ${named}, which was not active then`);
+      } catch (error) {
+        failures.push(String(error));
       }
-      if (response.headers.get("x-atpatch-detector") !== named)
-        failures.push("header and body name different detectors");
     }
   };
   const clients = Array.from({ length: options.connections }, client);
-  for (let swap = 0; swap < options.swaps; swap++) {
-    const next = ids[(swap + 1) % 2] as string;
-    begun++;
+  const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+  await pause(3_000);
+  for (let swap = 0; swap < options.swaps;) {
     const began = performance.now();
-    const response = await admin(
-      "PUT",
-      "/active",
-      JSON.stringify({ detector: next, reason: `swap ${swap}` }),
+    phase = "swapping";
+    for (let within = 0; within < stretch && swap < options.swaps; within++, swap++) {
+      const next = swap % 2 === 0 ? two : one;
+      const called = performance.now();
+      const spell: Spell = { detector: next, from: called, until: Infinity };
+      spells.push(spell);
+      await server.admin("PUT", "/active", { detector: next, reason: `swap ${swap}` });
+      const answered = performance.now();
+      spells.at(-2)!.until = answered;
+      activations.push(answered - called);
+      await pause(options.pause);
+    }
+    memory.push(server.rss());
+    const took = performance.now() - began;
+    phase = "quiet";
+    await pause(took);
+    memory.push(server.rss());
+    process.stderr.write(
+      `${swap} swaps, ${latencies.quiet.length + latencies.swapping.length} requests, ${failures.length} failed\n`,
     );
-    swapTimes.push(performance.now() - began);
-    if (response.status !== 200) failures.push(`swap ${swap}: status ${response.status}`);
-    active = next;
-    acknowledged++;
-    if (swap % 20 === 19) process.stderr.write(`${swap + 1} swaps, ${latencies.length} requests\n`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
   }
   running = false;
   await Promise.all(clients);
-  console.log(
-    JSON.stringify(
-      {
-        swaps: options.swaps,
-        connections: options.connections,
-        requests: latencies.length,
-        "requests wholly between two swaps": certain,
-        failed: failures.length,
-        predictMs: { p50: median(latencies), p99: quantile(latencies, 0.99) },
-        swapMs: { p50: median(swapTimes), p99: quantile(swapTimes, 0.99) },
-        failures: failures.slice(0, 5),
-      },
-      null,
-      1,
-    ),
+  const { shadow: table } = (await server.admin("GET", "")) as {
+    shadow: { samples: number; dropped: number };
+  };
+
+  const quarter = (index: number): number =>
+    median(
+      memory.slice(Math.floor((index * memory.length) / 4), Math.floor(((index + 1) * memory.length) / 4)),
+    );
+  const [calm, busy] = [quantile(latencies.quiet, 0.99), quantile(latencies.swapping, 0.99)];
+  const growth = quarter(3) / quarter(1) - 1;
+  const result = {
+    swaps: activations.length,
+    connections: options.connections,
+    requests: latencies.quiet.length + latencies.swapping.length,
+    answeredByCanary: canaried,
+    shadow: { scored: table.samples, dropped: table.dropped },
+    failed: failures.length,
+    wrongDetector: wrong.length,
+    activationMs: {
+      p50: median(activations),
+      p99: quantile(activations, 0.99),
+      most: Math.max(...activations),
+    },
+    predictMs: {
+      quiet: { p50: median(latencies.quiet), p99: calm },
+      swapping: { p50: median(latencies.swapping), p99: busy },
+      p99Ratio: busy / calm,
+    },
+    rssMiB: [0, 1, 2, 3].map((index) => Math.round(quarter(index) / 2 ** 20)),
+    rssGrowth: growth,
+    faults: [...failures, ...wrong].slice(0, 5),
+  };
+  console.log(JSON.stringify(result, null, 1));
+  return (
+    failures.length === 0 &&
+    wrong.length === 0 &&
+    result.activationMs.p99 <= limits.activationP99Ms &&
+    result.predictMs.p99Ratio <= limits.predictP99Ratio &&
+    growth <= limits.rssGrowth
   );
-  return failures.length === 0 && certain > options.swaps;
 }
