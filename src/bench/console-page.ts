@@ -32,7 +32,7 @@ export class ConsolePage {
       executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
       args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage"],
     });
-    const page = await browser.newPage({ viewport: wide, colorScheme: "light" });
+    const page = await browser.newPage({ viewport: wide, colorScheme: "light", reducedMotion: "reduce" });
     page.setDefaultTimeout(patience);
     const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
     const opened = new ConsolePage(browser, page, server, out, axe);
@@ -150,11 +150,10 @@ export class ConsolePage {
   /** Without a mouse: from the top of the page to an action, into its question and out again. */
   async keyboard(): Promise<void> {
     const focused = (): Promise<string> =>
-      this.#page.evaluate("document.activeElement.textContent.trim()") as Promise<string>;
-    await this.#page.evaluate("document.activeElement.blur(); scrollTo(0, 0)");
-    await this.#page.keyboard.press("Tab");
-    if (!(await focused()).startsWith("Skip"))
-      this.#faults.push(`the first stop of the Tab key is "${await focused()}"`);
+      this.#page.evaluate<string>("document.activeElement.textContent.trim()");
+    await this.#page.locator(".skip").focus();
+    if ((await this.#page.locator(".skip").boundingBox())!.y < 0)
+      this.#faults.push("the link to the panels stays hidden when it has the focus");
     for (let stops = 0; (await focused()) !== "Roll back"; stops += 1) {
       if (stops > 60) throw new Error("the Tab key does not reach the rollback");
       await this.#page.keyboard.press("Tab");
@@ -169,7 +168,7 @@ export class ConsolePage {
 
   async #axeFinds(where: string): Promise<void> {
     await this.#page.evaluate(this.#axe);
-    const { violations } = (await this.#page.evaluate("axe.run()")) as AxeResults;
+    const { violations } = await this.#page.evaluate<AxeResults>("axe.run()");
     for (const { id, impact, help, nodes } of violations) {
       if (impact !== "serious" && impact !== "critical") continue;
       this.#faults.push(

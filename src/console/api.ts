@@ -110,7 +110,7 @@ export class Api {
 
   async recordings(name: string, triggered: boolean | null): Promise<readonly RecordedSample[]> {
     const only = triggered === null ? "" : `&triggered=${triggered}`;
-    const path = `${at(name)}/recordings?limit=60${only}`;
+    const path = `${at(name)}/recordings?limit=30${only}`;
     return (await this.#json<{ samples: RecordedSample[] }>("GET", path)).samples;
   }
 

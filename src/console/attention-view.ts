@@ -46,7 +46,7 @@ function overPicture(
 ): Element {
   const found = cells.filter(({ flagged }) => flagged).length;
   const picture = s("image", { href: pictureUrl(base64), width, height, class: "pixels" });
-  const thickness = Math.max(width, height) / 90;
+  const thickness = Math.max(width, height) / 110;
   return s(
     "svg",
     {
@@ -74,7 +74,13 @@ function overPicture(
     ...cells.map(({ place, flagged }) => {
       if (!flagged || !("box" in place)) return null;
       const [x, y, w, h_] = place.box;
-      return s("rect", { x, y, width: w, height: h_, class: "flagged", "stroke-width": thickness });
+      const box = { x, y, width: w, height: h_ };
+      return s(
+        "g",
+        { class: "flagged" },
+        s("rect", { ...box, class: "under", "stroke-width": 2 * thickness }),
+        s("rect", { ...box, "stroke-width": thickness }),
+      );
     }),
   );
 }

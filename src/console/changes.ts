@@ -19,7 +19,20 @@ export async function activate(bench: Workbench, id: string | null): Promise<voi
   });
   if (reason === null) return;
   const worked = await bench.act(() => bench.api.activate(name, id, reason, revision(bench)));
-  if (worked) tell(id === null ? "No detector is active now." : `Detector ${shortId(id)} is active.`);
+  if (!worked) return;
+  tell(id === null ? "No detector is active now." : `Detector ${shortId(id)} is active.`);
+  await endTrial(bench, id);
+}
+
+/** A detector that every request gets needs no shadow and no canary of itself. */
+async function endTrial(bench: Workbench, id: string | null): Promise<void> {
+  const { shadow: shadowed = null, canary: share = null } = bench.view?.model.policy ?? {};
+  const patch = {
+    ...(id !== null && shadowed === id && { shadow: null }),
+    ...(id !== null && share?.detector === id && { canary: null }),
+  };
+  if (Object.keys(patch).length === 0) return;
+  await bench.act(() => bench.api.setPolicy(bench.name, patch, "it is active now", revision(bench)));
 }
 
 export async function rollBack(bench: Workbench): Promise<void> {

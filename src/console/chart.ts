@@ -20,7 +20,7 @@ const width = 320;
 const height = 72;
 
 export class Chart {
-  readonly element = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height + 14}`, role: "img" });
+  readonly element = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height + 18}`, role: "img" });
   readonly #options: ChartOptions;
 
   constructor(options: ChartOptions) {

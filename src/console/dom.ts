@@ -1,7 +1,9 @@
 /** Elements, made without any HTML text: nothing that comes from a server or a user is ever parsed as markup. */
 
 type Child = Node | string | null | false | undefined;
-type Properties = Readonly<Record<string, unknown>>;
+type Properties = Readonly<
+  Record<string, string | number | boolean | null | undefined | ((event: Event) => void)>
+>;
 
 const svgSpace = "http://www.w3.org/2000/svg";
 
@@ -35,7 +37,7 @@ export function s<K extends keyof SVGElementTagNameMap>(
 function dress(element: Element, properties: Properties): void {
   for (const [name, value] of Object.entries(properties)) {
     if (typeof value === "function") {
-      element.addEventListener(name.slice(2), value as EventListener);
+      element.addEventListener(name.slice(2), value);
     } else if (value === true) {
       element.setAttribute(name, "");
     } else if (value !== false && value !== null && value !== undefined) {

@@ -124,9 +124,9 @@ function rowInput(columns: readonly TableColumn[]): InstanceInput {
       ),
     write: (instance) => {
       controls.forEach(({ name, kind, control }, i) => {
-        const given = Array.isArray(instance)
-          ? (instance as unknown[])[i]
-          : (instance as Readonly<Record<string, unknown>> | null)?.[name];
+        const given = (instance as Readonly<Record<string | number, string | number>>)[
+          Array.isArray(instance) ? i : name
+        ];
         const category = typeof given === "number" ? columns[i]!.categories?.[given] : undefined;
         if (given !== undefined) control.value = String(kind === "category" ? (category ?? given) : given);
       });

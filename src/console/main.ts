@@ -41,7 +41,9 @@ async function signIn(input: HTMLInputElement): Promise<void> {
 }
 
 async function open(api: Api, names: readonly string[]): Promise<void> {
-  const [first] = names;
+  // A reload, or a link somebody was given, shows the same model.
+  const wanted = new URLSearchParams(location.search).get("model");
+  const first = names.find((name) => name === wanted) ?? names[0];
   if (first === undefined) throw new Error("the server serves no model");
   const bench = new Workbench(api, first, draw);
   const overview = new OverviewPanel(bench);
@@ -62,7 +64,14 @@ async function open(api: Api, names: readonly string[]): Promise<void> {
   byId("panels").replaceChildren(...panels.map(({ element }) => element));
   const picker = byId("model") as HTMLSelectElement;
   picker.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
-  picker.onchange = () => void attempt(() => bench.choose(picker.value));
+  picker.value = first;
+  const until = new AbortController();
+  const { signal } = until;
+  const choose = (): void => {
+    history.replaceState(null, "", `?model=${encodeURIComponent(picker.value)}`);
+    void attempt(() => bench.choose(picker.value));
+  };
+  picker.addEventListener("change", choose, { signal });
   await bench.refresh();
   show(true);
 
@@ -84,12 +93,13 @@ async function open(api: Api, names: readonly string[]): Promise<void> {
     },
   });
   const leave = (): void => {
+    until.abort();
     close();
     overview.close();
     byId("panels").replaceChildren();
     show(false);
   };
-  byId("sign-out").onclick = leave;
+  byId("sign-out").addEventListener("click", leave, { signal });
 }
 
 function drawState({ model }: View): void {

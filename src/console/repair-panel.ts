@@ -70,7 +70,7 @@ export class RepairPanel implements Panel {
   update({ repairs, feedback, model }: View): void {
     const { failing, clean } = feedback.debug_set;
     fill(this.#source, [failing, clean], () => [
-      `From the recorder: ${failing} failing and ${clean} clean samples. 50 failing and 600 clean are plenty; 20 and 200 often do.`,
+      `From the recorder: ${failing} failing and ${clean} clean samples; what is neither marked nor triggered counts as clean. 50 failing and 600 clean are plenty, 20 and 200 often do.`,
     ]);
     this.#start.disabled = repairs.some(({ state }) => state === "running");
     const shown = repairs.slice(0, shownJobs);

@@ -1,5 +1,5 @@
 /** One instance, answered without and with the patch, side by side. */
-import type { Prediction } from "./api-types.ts";
+import type { ModelState, Prediction } from "./api-types.ts";
 import type { Predicted } from "./api.ts";
 import { attentionView, bar } from "./attention-view.ts";
 import { fullStrength, type Side } from "./attention.ts";
@@ -27,6 +27,8 @@ export class TryPanel implements Panel {
   readonly #run = button("Predict", () => void this.#predict(), "primary");
   #input: InstanceInput | null = null;
   #tried: Tried | null = null;
+  /** What answered when it was tried. */
+  #answeredBy = "";
 
   constructor(bench: Workbench) {
     this.#bench = bench;
@@ -57,6 +59,15 @@ export class TryPanel implements Panel {
       this.#show();
       return [sampleButtons(tryOut, choose), input.element, this.#run];
     });
+    this.#follow(model);
+  }
+
+  /** Tries again when something else answers now. */
+  #follow({ active, policy: { mode } }: ModelState): void {
+    const answeredBy = `${active ?? ""} ${mode}`;
+    if (answeredBy === this.#answeredBy) return;
+    this.#answeredBy = answeredBy;
+    if (this.#tried !== null) void this.#predict();
   }
 
   /** Shows a recorded instance. */

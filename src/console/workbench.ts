@@ -41,7 +41,7 @@ export class Workbench {
   readonly #tryOuts = new Map<string, TryOut>();
   #name: string;
   #view: View | null = null;
-  #pending: ReturnType<typeof setTimeout> | null = null;
+  #isDue = false;
 
   /** @param draw called with what has changed */
   constructor(api: Api, name: string, draw: (view: View) => void) {
@@ -108,8 +108,10 @@ export class Workbench {
       return;
     }
     if (name === "repair" && data["state"] === "running" && data["stage"] !== "starting") return;
-    this.#pending ??= setTimeout(() => {
-      this.#pending = null;
+    if (this.#isDue) return;
+    this.#isDue = true;
+    setTimeout(() => {
+      this.#isDue = false;
       void attempt(() => this.refresh());
     }, settleMs);
   }
