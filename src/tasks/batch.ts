@@ -35,6 +35,11 @@ export function batchedInput(input: TensorInfo): BatchedInput {
   return { name: input.name, datatype: input.datatype, sampleShape, batch };
 }
 
+/** Samples the model takes at once when its graph fixes them, or null. */
+export function fixedBatch(inputs: readonly BatchedInput[]): number | null {
+  return inputs.find(({ batch }) => batch !== null)?.batch ?? null;
+}
+
 /** @throws AtPatchError ATPATCH_BAD_INPUT for none, ATPATCH_UNPROCESSABLE for more than the model or its folder allows */
 export function checkInstances(
   instances: readonly unknown[],

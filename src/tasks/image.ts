@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { AtPatchError } from "../shared/errors.ts";
 import { toBfloat16, toHalf } from "../shared/float-bits.ts";
 import { datatypes, type NumericDatatype, type TensorInfo } from "../shared/tensor.ts";
-import { batchedInput, checkInstances, stack, type BatchedInput } from "./batch.ts";
+import { batchedInput, checkInstances, fixedBatch, stack, type BatchedInput } from "./batch.ts";
 import type { ClassScores } from "./class-scores.ts";
 import { decodeImage, imageBytes } from "./decode-image.ts";
 import { isJsonObject } from "./folder-files.ts";
@@ -89,8 +89,9 @@ export function createImageTask(options: ImageTaskOptions): Task {
   return {
     kind: "image-classification",
     labels: scores.labels,
+    batch: fixedBatch([input]),
     erase: async (instance, places) => {
-      const { inputs } = await prepare([instance]);
+      const { inputs } = await prepare(Array.from({ length: input.batch ?? 1 }, () => instance));
       return blackOut(instance, places, sizeOf(input.order, inputs[input.name]!.shape.slice(1)));
     },
     layout: grid ?? { kind: "sequence", firstKey },

@@ -76,7 +76,12 @@ describe("createTabularTask", () => {
 
   it("maps key columns to features", async () => {
     const prepared = await one.prepare([[1, 0, 2]]);
-    expect(one.layout).toEqual({ kind: "features", firstKey: 1, names: ["age", "sex", "hours"] });
+    expect(one.layout).toEqual({
+      kind: "features",
+      firstKey: 1,
+      names: ["age", "sex", "hours"],
+      protected: [],
+    });
     expect([0, 1, 3, 4].map((column) => prepared.locate(0, column))).toEqual([
       null,
       { feature: "age" },

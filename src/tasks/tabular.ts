@@ -3,7 +3,7 @@ import { AtPatchError } from "../shared/errors.ts";
 import { describeJson, jsonElements } from "../shared/json-element.ts";
 import { datatypes, type Tensor, type TensorInfo, type TypedArray } from "../shared/tensor.ts";
 import type { CategoryColumn, Column } from "./atpatch-json.ts";
-import { batchedInput, checkInstances, type BatchedInput } from "./batch.ts";
+import { batchedInput, checkInstances, fixedBatch, type BatchedInput } from "./batch.ts";
 import type { ClassScores } from "./class-scores.ts";
 import { isJsonObject } from "./folder-files.ts";
 import type { Prepared, Task } from "./task.ts";
@@ -53,6 +53,7 @@ export function createTabularTask({
   return {
     kind: "tabular-classification",
     labels: scores.labels,
+    batch: fixedBatch(assigned),
     layout: {
       kind: "features",
       firstKey,

@@ -32,6 +32,8 @@ export interface Prediction {
 export interface Task {
   readonly kind: TaskKind;
   readonly labels: readonly string[];
+  /** Instances the model takes at once when its graph fixes them, or null. */
+  readonly batch: number | null;
   /**
    * @throws AtPatchError ATPATCH_BAD_INPUT or ATPATCH_UNPROCESSABLE, naming the sample ("instances[3]: …")
    */

@@ -19,6 +19,8 @@ export function createTensorTask({ inputs, scores, layout, instanceLimit }: Tens
   return {
     kind: "tensor",
     labels: scores.labels,
+    // Inputs that no instance can fill are complained of when there is one.
+    batch: inputs.find(({ shape }) => typeof shape[0] === "number")?.shape[0] ?? null,
     layout,
     prepare: async (instances) => {
       const batched = inputs.map(batchedInput);

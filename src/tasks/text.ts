@@ -2,7 +2,7 @@
 import { AtPatchError } from "../shared/errors.ts";
 import { describeJson } from "../shared/json-element.ts";
 import { datatypes, type NumericDatatype, type Tensor, type TensorInfo } from "../shared/tensor.ts";
-import { batchedInput, checkInstances, type BatchedInput } from "./batch.ts";
+import { batchedInput, checkInstances, fixedBatch, type BatchedInput } from "./batch.ts";
 import type { ClassScores } from "./class-scores.ts";
 import { eraseTokens } from "./erase.ts";
 import type { ColumnPlace, Prepared, Task } from "./task.ts";
@@ -86,6 +86,7 @@ export function createTextTask(options: TextTaskOptions): Task {
   return {
     kind: "text-classification",
     labels: scores.labels,
+    batch: fixedBatch(inputs),
     layout: { kind: "sequence", firstKey: options.firstKey ?? tokenizer.leading },
     prepare,
     erase: (instance, places) => Promise.resolve(eraseTokens(textOf("instance", instance), places)),

@@ -7,6 +7,7 @@ const counts = (repaired: number, correct: number, altered: number) => ({
   failing: 100,
   repaired,
   wrong: [],
+  residue: 0,
   correct,
   clean: 400,
   flagged: 8,
@@ -31,18 +32,21 @@ describe("best", () => {
 });
 
 describe("best of few samples", () => {
-  const few = (name: 1 | 3, repaired: number, correct: number, altered: number): Tried => ({
-    ...tried(name, 0, 0, 0),
-    heldOut: { failing: 20, repaired, wrong: [], correct, clean: 100, flagged: 2, altered },
+  const few = (repaired: number, correct: number, altered: number, residue: number): Tried => ({
+    ...tried(1, 0, 0, 0),
+    heldOut: { failing: 20, repaired, wrong: [], residue, correct, clean: 100, flagged: 2, altered },
   });
 
-  it("does not let one sample decide on right answers or altered predictions, but on repair", () => {
-    const simple = few(1, 20, 18, 1);
-    expect(best([simple, few(3, 20, 19, 0)])).toBe(simple);
-    const better = few(3, 20, 20, 0);
+  it("lets no single sample decide, but what is left of the wrong answers", () => {
+    const simple = few(20, 18, 1, 0.05);
+    expect(best([simple, few(20, 19, 0, 0.05)])).toBe(simple);
+    const better = few(20, 20, 0, 0.05);
     expect(best([simple, better])).toBe(better);
-    const unrepaired = few(1, 19, 18, 0);
-    expect(best([unrepaired, better])).toBe(better);
+    const behind = few(19, 20, 0, 0.05);
+    expect(best([behind, better])).toBe(behind);
+    const thorough = few(19, 20, 0, 0.03);
+    expect(best([better, thorough])).toBe(thorough);
+    expect(best([few(18, 20, 0, 0.01), better])).toBe(better);
   });
 });
 

@@ -35,8 +35,7 @@ export async function chooseDetector(
   let second: Promise<readonly SiteColumns[]> | undefined;
   const widenOnce = widen && (() => (second ??= widen()));
   const explain = async (search: Search): Promise<Choice> => {
-    const { data, chosen } = search;
-    const validation = validate(data, chosen.candidate, foldOf, options);
+    const { data, chosen, validation } = search;
     const setting = { alpha: options.alpha, ...chosen };
     const heldOut = await judge(data, validation, repairs, setting);
     const random = new Random(options.seed, "control");
@@ -57,7 +56,9 @@ export async function chooseDetector(
 
   const labels = new Map([...first.labels].filter(([sample]) => failing.includes(sample)));
   const search = await searchDetector({ ...first, failing, labels }, widenOnce, repairs, foldOf, options);
-  const part = await explain({ ...search, data: { ...search.data, failing: first.failing } });
+  const data = { ...search.data, failing: first.failing };
+  const validation = validate(data, search.chosen.candidate, foldOf, options);
+  const part = await explain({ ...search, data, validation });
   const better = part.explained >= whole.explained - slack ? part : whole;
   return { ...better, ceiling: whole.ceiling, tried: [...whole.tried, ...part.tried] };
 }

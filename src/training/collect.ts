@@ -26,10 +26,9 @@ export async function collect(
   await runs.forEachBatch(
     asks,
     { detector: null, report: sites, ...(progress && { progress }) },
-    ({ indices, result }) => {
-      runs.task
-        .logits(result.outputs, indices.length)
-        .forEach((row, r) => (logits[indices[r] as number] = row));
+    ({ indices, rows, result }) => {
+      const answered = runs.task.logits(result.outputs, rows);
+      indices.forEach((index, row) => (logits[index] = answered[row] as Float32Array));
       for (const entry of collected) {
         const report = reportOf(result, entry.site);
         entry.width = attentionFeatureCount + valueWidth(report);

@@ -21,6 +21,8 @@ export interface HeldOut {
   readonly correct: number;
   /** Those whose prediction did not. */
   readonly wrong: readonly number[];
+  /** Mean probability that the wrong answer keeps over the failing samples: what is left before it shows in the counts. */
+  readonly residue: number;
   readonly clean: number;
   readonly flagged: number;
   /** Clean samples whose prediction changed. */
@@ -101,8 +103,10 @@ export async function judge(
     failing.push(...fold.failing.map(repair));
     clean.push(...fold.clean.map(repair));
   }
-  const predictions = await repairs.predictions(options.reference, [...failing, ...clean]);
-  const [ofFailing, ofClean] = [predictions.slice(0, failing.length), predictions.slice(failing.length)];
+  const outcomes = await repairs.outcomes(options.reference, [...failing, ...clean]);
+  const answers = outcomes.map(({ answer }) => answer);
+  const [ofFailing, ofClean] = [answers.slice(0, failing.length), answers.slice(failing.length)];
+  const left = outcomes.slice(0, failing.length).reduce((sum, { residue }) => sum + residue, 0);
   const wrong = failing.flatMap(({ sample }, i) =>
     ofFailing[i] === data.samples[sample]?.label ? [] : [sample],
   );
@@ -111,6 +115,7 @@ export async function judge(
     repaired: failing.filter(({ sample }, i) => ofFailing[i] !== data.answers[sample]).length,
     correct: failing.length - wrong.length,
     wrong,
+    residue: left / Math.max(1, failing.length),
     clean: clean.length,
     flagged: clean.filter(({ columns }) => columns.length > 0).length,
     altered: clean.filter(({ sample }, i) => ofClean[i] !== data.answers[sample]).length,

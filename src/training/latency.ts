@@ -25,11 +25,12 @@ export async function latency(
 ): Promise<Latency> {
   const chosen = samples.slice(0, timed);
   const prepared = await runs.store.prepare(chosen);
+  const rows = runs.task.batch ?? 1;
   const time = async (at: number, mode: "off" | "enforce"): Promise<number> => {
     const { inferMs } = await runs.engine.run({
-      inputs: stackInputs([prepared[at]!]),
-      batch: 1,
-      modes: Int32Array.of(modeCodes[mode]),
+      inputs: stackInputs([prepared[at]!], rows),
+      batch: rows,
+      modes: new Int32Array(rows).fill(modeCodes[mode]),
       detector,
     });
     return inferMs;

@@ -17,6 +17,8 @@ export interface Ask {
 /** A finished batch: `result` row r answers `asks[indices[r]]`. */
 export interface FinishedBatch {
   readonly indices: readonly number[];
+  /** Rows of the result: more than `indices` where the graph fixes its batch. */
+  readonly rows: number;
   readonly result: RunResult;
 }
 
@@ -67,8 +69,8 @@ export class ModelRuns {
   /** Answers in the order of `asks`. */
   async answers(asks: readonly Ask[], options: RunsOptions): Promise<Answer[]> {
     const answers: Answer[] = [];
-    await this.forEachBatch(asks, options, ({ indices, result }) => {
-      const logits = this.task.logits(result.outputs, indices.length);
+    await this.forEachBatch(asks, options, ({ indices, rows, result }) => {
+      const logits = this.task.logits(result.outputs, rows);
       indices.forEach((index, row) => {
         answers[index] = {
           logits: logits[row] as Float32Array,
@@ -95,7 +97,10 @@ export class ModelRuns {
       options.progress?.(done, asks.length);
     };
     try {
-      for await (const { indices, samples } of this.#batches(asks, options.batch ?? this.#batchLimit())) {
+      for await (const { indices, samples } of this.#batches(
+        asks,
+        this.task.batch ?? options.batch ?? defaultBatch,
+      )) {
         inFlight.push(this.#run(asks, indices, samples, options));
         if (inFlight.length >= this.#parallel) await finishFirst();
       }
@@ -104,11 +109,6 @@ export class ModelRuns {
       await Promise.allSettled(inFlight);
       throw error;
     }
-  }
-
-  /** A graph may fix its batch size. */
-  #batchLimit(): number {
-    return this.engine.description.inputs[0]?.shape[0] ?? defaultBatch;
   }
 
   /** Cuts the asks into batches of samples that have the same shape, in order. */
@@ -141,30 +141,33 @@ export class ModelRuns {
     options: RunsOptions,
   ): Promise<FinishedBatch> {
     const chosen = indices.map((index) => asks[index] as Ask);
+    const rows = this.task.batch ?? indices.length;
+    const modes = new Int32Array(rows).fill(modeCodes.off);
+    chosen.forEach((ask, row) => (modes[row] = modeCodes[ask.mode]));
     const result = await this.engine.run({
-      inputs: stackInputs(samples),
-      batch: indices.length,
-      modes: Int32Array.from(chosen, (ask) => modeCodes[ask.mode]),
+      inputs: stackInputs(samples, rows),
+      batch: rows,
+      modes,
       detector: options.detector,
-      force: this.#force(chosen),
+      force: this.#force(chosen, rows),
       ...(options.outputs && { outputs: options.outputs }),
       ...(options.report && { report: options.report }),
     });
     const keys = result.flags.map((axis) => axis.keys);
     for (const { sample } of chosen) this.#keys.set(sample, keys);
-    return { indices, result };
+    return { indices, rows, result };
   }
 
   /** Forced columns on the first key axis and on every other one of the same length. */
-  #force(asks: readonly Ask[]): Record<number, Tensor> {
+  #force(asks: readonly Ask[], rows: number): Record<number, Tensor> {
     if (!asks.some((ask) => ask.columns && ask.columns.length > 0)) return {};
     const keys = this.#keys.get(asks[0]?.sample ?? 0) ?? [];
     const length = keys[0] ?? 0;
-    const data = new Uint8Array(asks.length * length);
+    const data = new Uint8Array(rows * length);
     asks.forEach((ask, row) => {
       for (const column of ask.columns ?? []) if (column < length) data[row * length + column] = 1;
     });
-    const tensor: Tensor = { datatype: "BOOL", shape: [asks.length, length], data };
+    const tensor: Tensor = { datatype: "BOOL", shape: [rows, length], data };
     return Object.fromEntries(keys.flatMap((count, axis) => (count === length ? [[axis, tensor]] : [])));
   }
 }

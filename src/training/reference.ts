@@ -46,14 +46,7 @@ export async function benignReference(
     chosen.map((sample) => ({ sample, mode: "observe" as const })),
     {
       detector: null,
-      batch: Math.max(
-        1,
-        Math.min(
-          32,
-          runs.engine.description.inputs[0]?.shape[0] ?? Infinity,
-          Math.floor(maxMapBytes / perSample),
-        ),
-      ),
+      batch: Math.max(1, Math.min(32, Math.floor(maxMapBytes / perSample))),
       outputs: sites.flatMap((site) => referenceTaps.map((kind) => hotfixNames.tap(kind, site.index))),
       report: sites.map(({ index }) => index),
       ...(progress && { progress }),

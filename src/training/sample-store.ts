@@ -40,8 +40,12 @@ export class SampleStore {
     const sample = this.samples[index];
     if (!sample) throw new AtPatchError("ATPATCH_INTERNAL", `there is no sample ${index}`);
     try {
-      const prepared = await this.#task.prepare([sample.instance]);
-      const { inputs } = prepared;
+      // Where the graph fixes its batch, the sample fills it alone; one row is kept.
+      const copies = Array.from({ length: this.#task.batch ?? 1 }, () => sample.instance);
+      const prepared = await this.#task.prepare(copies);
+      const inputs = Object.fromEntries(
+        Object.entries(prepared.inputs).map(([name, tensor]) => [name, firstRow(tensor)]),
+      );
       const shape = Object.entries(inputs)
         .map(([name, tensor]) => `${name}:${tensor.shape.join("x")}`)
         .join(" ");
@@ -66,17 +70,30 @@ export class SampleStore {
   }
 }
 
-/** The inputs of several samples of one shape as one batch. */
-export function stackInputs(samples: readonly PreparedSample[]): Record<string, Tensor> {
+function firstRow(tensor: Tensor): Tensor {
+  const [batch = 1, ...shape] = tensor.shape;
+  if (batch === 1) return tensor;
+  return { ...tensor, shape: [1, ...shape], data: tensor.data.slice(0, tensor.data.length / batch) };
+}
+
+/**
+ * The inputs of several samples of one shape as one batch.
+ * @param rows of the batch; the last sample fills up what is missing
+ */
+export function stackInputs(
+  samples: readonly PreparedSample[],
+  rows = samples.length,
+): Record<string, Tensor> {
   const first = samples[0];
   if (!first) throw new AtPatchError("ATPATCH_INTERNAL", "a batch needs a sample");
   return Object.fromEntries(
     Object.entries(first.inputs).map(([name, { datatype, shape, data }]) => {
-      const stacked = new (data.constructor as new (length: number) => typeof data)(
-        samples.length * data.length,
-      );
-      samples.forEach((sample, row) => stacked.set(sample.inputs[name]?.data as never, row * data.length));
-      return [name, { datatype, shape: [samples.length, ...shape.slice(1)], data: stacked }];
+      const stacked = new (data.constructor as new (length: number) => typeof data)(rows * data.length);
+      for (let row = 0; row < rows; row++) {
+        const sample = samples[Math.min(row, samples.length - 1)] as PreparedSample;
+        stacked.set(sample.inputs[name]?.data as never, row * data.length);
+      }
+      return [name, { datatype, shape: [rows, ...shape.slice(1)], data: stacked }];
     }),
   );
 }

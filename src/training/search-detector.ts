@@ -26,6 +26,8 @@ export interface Search {
   /** With the sites that the chosen detector needs. */
   readonly data: TrainingData;
   readonly chosen: Tried;
+  /** Of the chosen candidate. */
+  readonly validation: Validation;
   /** Failing samples that leave their wrong answer when the columns that were given or found for them are repaired. */
   readonly ceiling: number;
   /** How far the gate of each site is raised above its conformal place, on the logit. */
@@ -42,7 +44,7 @@ export interface SearchOptions extends FitSettings {
   readonly progress?: (what: string, done: number, all: number) => void;
 }
 
-type Form = Pick<Candidate, "features" | "kernel">;
+export type Form = Pick<Candidate, "features" | "kernel">;
 
 /** What the search may choose from; in every list ties go to the earlier entry, and the first one is where it begins. */
 export interface SearchSpace {
@@ -72,6 +74,10 @@ export const wholeSpace: SearchSpace = {
  * are often wrong without a trigger too, and no detector can do anything about them.
  */
 const enough = 0.95;
+/** Change of the probability that the wrong answers keep, from which on it counts. */
+const noticeable = 0.002;
+/** Failing samples from which on their tolerance of a raised gate is trusted. */
+const many = 100;
 const headrooms = [0.1, 0.2, 0.3, 0.4, 0.5] as const;
 
 /** @param widen collects the second site; null when there is none to try */
@@ -126,23 +132,25 @@ export async function searchDetector(
   for (const reference of references.slice(1)) kinds.push(await judged({ ...chosen, reference }));
   chosen = best(kinds);
   for (const columnShare of columnShares.slice(1)) {
-    if (chosen.heldOut.repaired === chosen.heldOut.failing) break;
     const lower = await judged({ ...chosen, columnShare });
-    if (lower.heldOut.repaired <= chosen.heldOut.repaired || lower.heldOut.correct < chosen.heldOut.correct)
-      break;
+    const [now, before] = [lower.heldOut, chosen.heldOut];
+    if (now.correct < before.correct || now.residue > before.residue - noticeable) break;
     chosen = lower;
   }
   let tolerated = 0;
   for (const headroom of headrooms) {
     const raised = await judged({ ...chosen, headroom });
-    if (raised.heldOut.repaired < chosen.heldOut.repaired) break;
+    const [now, before] = [raised.heldOut, chosen.heldOut];
+    if (now.repaired < before.repaired || now.residue > before.residue + noticeable) break;
     tolerated = headroom;
   }
-  // Half of what the held-out failures tolerate: as far from losing the next one as from the clean samples.
-  const headroom = tolerated / 2;
+  // Half of what the held-out failures tolerate: as far from losing the next one as from the clean samples. Few failing samples
+  // say little about the next one.
+  const headroom = (tolerated / 2) * Math.min(1, data.failing.length / many);
   chosen = headroom === 0 ? chosen : await judged({ ...chosen, headroom });
-  const distance = meanGateDistance(data, validations.get(chosen.candidate) as Validation, options.alpha);
-  return { data, chosen, ceiling, gateRaise: distance.map((logit) => logit * headroom), tried };
+  const validation = validations.get(chosen.candidate) as Validation;
+  const distance = meanGateDistance(data, validation, options.alpha);
+  return { data, chosen, validation, ceiling, gateRaise: distance.map((logit) => logit * headroom), tried };
 }
 
 /** Number of failing samples that leave their wrong answer when the columns that were given or found are repaired. */

@@ -36,7 +36,7 @@ export interface TrainOptions {
   /** Share of clean predictions that may change. */
   readonly maxAltered: number;
   readonly seed: number;
-  /** Optimisation steps of each fit; 450 when absent. */
+  /** Optimisation steps of each fit; 300 when absent. */
   readonly steps?: number;
   /** Go on when only a part of the failures is explained by attention columns. */
   readonly acceptPartial?: boolean;
@@ -57,7 +57,7 @@ export interface Trained {
   readonly report: TrainingReport | ProtectionReport | ConformalReport;
 }
 
-const defaultSteps = 450;
+export const defaultSteps = 300;
 
 /**
  * @param engine runs a model built with `referenceTaps`
