@@ -3,6 +3,8 @@
  * rollback; takes pictures of it, and fails on accessibility faults, violations of the content policy and script errors.
  */
 import { mkdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Command } from "commander";
 import { ConsolePage } from "./console-page.ts";
 import { ConsoleServer, failingBundle } from "./console-server.ts";
@@ -11,7 +13,7 @@ const options = new Command("console")
   .description(
     "Drive the console through an incident in headless Chromium (CHROMIUM names it, or /usr/bin/chromium).",
   )
-  .option("--out <dir>", "folder for the pictures", "console-pictures")
+  .option("--out <dir>", "folder for the pictures", join(tmpdir(), "atpatch-console"))
   .option("--port <n>", "port of the server", Number, 18111)
   .option("--clean <n>", "clean requests before the repair", Number, 240)
   .option("--failing <n>", "failing requests before the repair", Number, 40)

@@ -116,7 +116,7 @@ export interface Prediction {
   readonly atpatch: {
     readonly mode: Mode;
     readonly triggered: boolean;
-    readonly columns: readonly { readonly index: number; readonly score: number; readonly at?: Place }[];
+    readonly columns: readonly { readonly index: number; readonly score: number; readonly forced?: true }[];
     readonly attention?: SampleAttention;
   };
 }

@@ -9,8 +9,8 @@ export interface AttentionRequest {
   readonly instance: unknown;
   readonly attention: SampleAttention;
   readonly side: Side;
-  /** Columns that the detector flagged. */
-  readonly flagged: ReadonlySet<number>;
+  /** Columns that the detector flagged, or that are repaired in every sample, with the word for that. */
+  readonly flagged: ReadonlyMap<number, string>;
   /** Mass that is drawn at full strength. */
   readonly full: number;
   /** Null for the mean over all sites. */
@@ -24,14 +24,15 @@ interface Cell {
   readonly mass: number;
   /** From 0 to 1. */
   readonly strength: number;
-  readonly flagged: boolean;
+  /** Why the column is outlined, or null. */
+  readonly flagged: string | null;
 }
 
 export function attentionView(request: AttentionRequest): Element {
   const { attention, side, site, instance, size, flagged, full } = request;
   const cells = massesOf(attention, side, site).flatMap((mass, key): Cell[] => {
     const place = attention.places[key];
-    return place ? [{ place, mass, strength: strength(mass, full), flagged: flagged.has(key) }] : [];
+    return place ? [{ place, mass, strength: strength(mass, full), flagged: flagged.get(key) ?? null }] : [];
   });
   if (size !== null) return overPicture(cells, (instance as { b64: string }).b64, size, side);
   if (typeof instance === "string") return overText(cells, instance);
@@ -44,7 +45,7 @@ function overPicture(
   { width, height }: { readonly width: number; readonly height: number },
   side: Side,
 ): Element {
-  const found = cells.filter(({ flagged }) => flagged).length;
+  const found = cells.filter(({ flagged }) => flagged !== null).length;
   const picture = s("image", { href: pictureUrl(base64), width, height, class: "pixels" });
   const thickness = Math.max(width, height) / 110;
   return s(
@@ -62,7 +63,7 @@ function overPicture(
       const title = s(
         "title",
         {},
-        `patch ${place.patch.join(", ")}: ${percent(mass)}${flagged ? ", flagged" : ""}`,
+        `patch ${place.patch.join(", ")}: ${percent(mass)}${flagged === null ? "" : `, ${flagged}`}`,
       );
       return s(
         "rect",
@@ -72,7 +73,7 @@ function overPicture(
     }),
     // Outlines last, so that no neighbour covers them.
     ...cells.map(({ place, flagged }) => {
-      if (!flagged || !("box" in place)) return null;
+      if (flagged === null || !("box" in place)) return null;
       const [x, y, w, h_] = place.box;
       const box = { x, y, width: w, height: h_ };
       return s(
@@ -91,7 +92,7 @@ function overText(cells: readonly Cell[], text: string): Element {
   for (const { place, mass, strength: opacity, flagged } of cells) {
     if (!("token" in place) || place.start < end) continue;
     view.append(text.slice(end, place.start));
-    const title = `${place.token}: ${percent(mass)}${flagged ? ", flagged" : ""}`;
+    const title = `${place.token}: ${percent(mass)}${flagged === null ? "" : `, ${flagged}`}`;
     const token = h(
       "span",
       { class: flagged ? "token flagged" : "token", title },
@@ -119,7 +120,7 @@ function bars(cells: readonly Cell[], full: number): Element {
       return h(
         "li",
         { class: flagged ? "flagged" : "" },
-        h("span", { class: "name" }, name, flagged && h("span", { class: "badge off" }, "flagged")),
+        h("span", { class: "name" }, name, flagged && h("span", { class: "badge off" }, flagged)),
         bar(mass / full),
         h("span", { class: "value" }, percent(mass)),
       );

@@ -87,8 +87,10 @@ export class RecordingsPanel implements Panel {
 
   #item(sample: RecordedSample, labels: readonly string[]): HTMLElement {
     const { request_id: id, at, label, score, triggered, mark, has_instance: hasInstance } = sample;
-    const picture = h("span", { class: "thumb" });
-    if (hasInstance) void this.#picture(sample, picture);
+    const pictured = this.#bench.view?.model.task === "image-classification";
+    const thumb = h("span", { class: "thumb" });
+    const excerpt = h("span", { class: "excerpt" });
+    if (hasInstance) void this.#preview(sample, thumb, excerpt);
     const said =
       mark === null
         ? null
@@ -97,8 +99,8 @@ export class RecordingsPanel implements Panel {
           : h("span", { class: "badge active" }, "fine");
     return h(
       "li",
-      { "data-request": id },
-      picture,
+      { "data-request": id, class: pictured ? "pictured" : "" },
+      pictured && thumb,
       h(
         "span",
         { class: "what" },
@@ -106,6 +108,7 @@ export class RecordingsPanel implements Panel {
         ` ${percent(score, 0)}`,
         triggered && h("span", { class: "badge off" }, "triggered"),
         said,
+        excerpt,
       ),
       h("span", { class: "note", title: id }, ago(at, Date.now())),
       h(
@@ -140,14 +143,12 @@ export class RecordingsPanel implements Panel {
     await attempt(async () => this.#show(await this.#instance(sample)));
   }
 
-  async #picture(sample: RecordedSample, place: HTMLElement): Promise<void> {
-    if (this.#bench.view?.model.task !== "image-classification") {
-      place.remove();
-      return;
-    }
+  /** Shows what was sent: a small picture, or the beginning of a text. */
+  async #preview(sample: RecordedSample, thumb: HTMLElement, excerpt: HTMLElement): Promise<void> {
     const instance = await this.#instance(sample).catch(() => null);
     const base64 = (instance as { b64?: string } | null)?.b64;
-    if (base64 !== undefined) place.append(h("img", { src: pictureUrl(base64), alt: "" }));
+    if (base64 !== undefined) thumb.append(h("img", { src: pictureUrl(base64), alt: "" }));
+    else if (instance !== null) excerpt.textContent = excerptOf(instance);
   }
 
   async #instance(sample: RecordedSample): Promise<unknown> {
@@ -173,4 +174,11 @@ export class RecordingsPanel implements Panel {
       tell("The debug set is downloaded.");
     });
   }
+}
+
+const longestExcerpt = 160;
+
+function excerptOf(instance: unknown): string {
+  const text = typeof instance === "string" ? instance : JSON.stringify(instance);
+  return text.length > longestExcerpt ? `${text.slice(0, longestExcerpt)}…` : text;
 }

@@ -131,7 +131,9 @@ export class TryPanel implements Panel {
       ],
       site,
     );
-    const flagged = new Set(after.columns.map(({ index }) => index));
+    const flagged = new Map(
+      after.columns.map(({ index, forced }) => [index, forced ? "always repaired" : "flagged"]),
+    );
     return attentionView({ ...sent, attention, side, flagged, full, site });
   }
 
