@@ -79,12 +79,12 @@ function tell(output: Output, { id, name, data }: StreamedEvent): void {
 }
 
 function eventText(name: string | null, data: Readonly<Record<string, unknown>>): string {
-  const model = String(data["model"] ?? "");
+  const model = typeof data["model"] === "string" ? data["model"] : "";
   if (name === "trigger_rate") {
     const { rate, samples, seconds } = data as { rate: number | null; samples: number; seconds: number };
     return `${model}  ${rate === null ? "no samples" : `${percent(rate)} % of ${samples} samples triggered`} in ${seconds} s`;
   }
-  if (name === "guard") return `${model}  GUARD: ${String(data["reason"])}`;
+  if (name === "guard") return `${model}  GUARD: ${(data as { reason: string }).reason}`;
   if (typeof data["sequence"] === "number") return `${model}  ${entryText(data as unknown as ControlEntry)}`;
   return `${model}  ${name} ${JSON.stringify(data)}`;
 }
