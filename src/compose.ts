@@ -25,9 +25,11 @@ import { RepositoryService } from "./service/repository.ts";
 import { PatchedRunner } from "./service/run.ts";
 import { publishTriggerRates } from "./service/trigger-rate.ts";
 import { TokenTable } from "./service/tokens.ts";
+import type { Tracing } from "./service/trace.ts";
 import type { Settings } from "./settings.ts";
 import { AtPatchError, messageOf } from "./shared/errors.ts";
 import { listModelFolders, readModelFolder } from "./tasks/model-folder.ts";
+import { wantedTraces } from "./tracing/wanted.ts";
 import { packageVersion } from "./version.ts";
 
 export interface ServiceParts {
@@ -39,6 +41,7 @@ export interface ServiceParts {
   readonly metrics: Metrics;
   readonly events: EventBus;
   readonly repairs: RepairRunner;
+  readonly tracing?: Tracing | null;
 }
 
 /** @throws AtPatchError ATPATCH_BAD_SETTINGS when the default model is not among the models */
@@ -62,6 +65,7 @@ export function createServices(parts: ServiceParts): Services {
     health: new Health(models),
     tokens,
     metrics,
+    tracing: parts.tracing ?? null,
   };
 }
 
@@ -98,6 +102,7 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
   const logger = createLogger(settings);
   const { entries, generated } = await readTokens(settings);
   const tokens = new TokenTable(entries, new FailedTokens(settings.failedTokens));
+  const tracing = await openTracing(process.env, (message) => logger.warn(message));
   const lock = await lockState(settings.state);
   const models: ServedModel[] = [];
   const folders = new Map<string, string>();
@@ -123,6 +128,7 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
     await repairs?.close();
     await Promise.all(models.map((model) => model.close()));
     await scorer.close();
+    await tracing?.close().catch((error: unknown) => logger.warn(`traces: ${messageOf(error)}`));
     await lock.release();
   };
   try {
@@ -161,6 +167,7 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
       tokens,
       openOverride: generated !== null,
       metrics,
+      tracing,
       repairs: repairProcesses((model) => folders.get(model)!),
     });
     ({ repairs, health } = services);
@@ -174,6 +181,14 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
     await close();
     throw error;
   }
+}
+
+/** The packages that make and deliver traces are loaded only when somebody wants them. */
+async function openTracing(env: NodeJS.ProcessEnv, warn: (message: string) => void): Promise<Tracing | null> {
+  const protocol = wantedTraces(env);
+  if (protocol === null) return null;
+  const { otlpTracing } = await import("./tracing/otel-tracing.ts");
+  return otlpTracing(protocol, { version: packageVersion(), warn });
 }
 
 /** Logs go to the standard error stream; secrets never do. */

@@ -70,6 +70,8 @@ export interface RunResult {
   readonly reports?: readonly SiteReport[];
   /** Samples that took a second pass because their first flag came late. */
   readonly rechecked: readonly number[];
+  /** How much of `inferMs` the second pass took; absent without one. */
+  readonly recheckMs?: number;
   readonly queueMs: number;
   readonly inferMs: number;
 }

@@ -44,11 +44,12 @@ export async function runRechecked(
   run: (feeds: PassFeeds) => Promise<Pass>,
   feeds: PassFeeds,
   first: readonly number[],
-): Promise<Pass & { readonly rechecked: readonly number[] }> {
+): Promise<Pass & { readonly rechecked: readonly number[]; readonly recheckMs?: number }> {
   const pass = await run(feeds);
   const late = lateSamples(feeds, pass.flags, first);
   if (late.length === 0) return { ...pass, rechecked: [] };
 
+  const began = performance.now();
   // The first pass has reported: in the second, forced columns have changed what later sites see.
   const again: PassFeeds = { ...feeds, force: forceFlagged(feeds, pass.flags, late), report: [] };
   const separable =
@@ -63,6 +64,7 @@ export async function runRechecked(
       outputs: second.outputs,
       flags: mergeFlags(pass.flags, second.flags),
       rechecked: late,
+      recheckMs: performance.now() - began,
     };
   }
   const second = await run(takeFeeds(again, late));
@@ -71,6 +73,7 @@ export async function runRechecked(
     ...pass,
     flags: mergeFlags(pass.flags, scatterFlags(second.flags, late, feeds.batch)),
     rechecked: late,
+    recheckMs: performance.now() - began,
   };
 }
 

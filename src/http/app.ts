@@ -19,6 +19,7 @@ import { oipRoutes } from "./routes/oip.ts";
 import { predictRoutes } from "./routes/predict.ts";
 import { repositoryRoutes } from "./routes/repository.ts";
 import type { App, Services } from "./services.ts";
+import { installTracing } from "./trace.ts";
 import { installValidation } from "./validation.ts";
 
 export interface AppOptions {
@@ -60,6 +61,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   installJsonBody(app);
   installRequestId(app);
   installObservation(app, services.metrics);
+  installTracing(app, services.tracing);
   installDrain(app, services.health);
   installPrincipal(app, services.tokens);
   await installCompression(app);

@@ -8,13 +8,14 @@ export function callOf(request: FastifyRequest, reply: FastifyReply): Call {
   reply.raw.once("close", () => {
     if (!reply.raw.writableFinished) gone.abort();
   });
-  const { startedAt, principal, id, ip: address } = request;
+  const { startedAt, principal, id, ip: address, trace } = request;
   return {
     startedAt,
     address,
     signal: gone.signal,
     principal,
     id,
+    ...(trace && { trace }),
     ...clientKey(request.headers[clientHeader]),
   };
 }

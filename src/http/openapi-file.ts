@@ -31,6 +31,7 @@ export async function describeApi(): Promise<string> {
     {
       models,
       metrics,
+      tracing: null,
       predict: new PredictService(models, runner, metrics.service),
       infer: new InferService(models, runner, metrics.service),
       admin,

@@ -13,6 +13,7 @@ import type { PredictService } from "../service/predict.ts";
 import type { RepairService } from "../service/repairs.ts";
 import type { RepositoryService } from "../service/repository.ts";
 import type { Principal, Scope, TokenTable } from "../service/tokens.ts";
+import type { ServerTrace, Tracing } from "../service/trace.ts";
 
 export interface Services {
   readonly models: ModelTable;
@@ -26,6 +27,8 @@ export interface Services {
   readonly health: Health;
   readonly tokens: TokenTable;
   readonly metrics: Metrics;
+  /** Where traces go; null when nobody asked for them. */
+  readonly tracing: Tracing | null;
 }
 
 /** A Fastify instance whose handlers are typed by their schemas. */
@@ -43,6 +46,8 @@ declare module "fastify" {
     startedAt: number;
     /** Whose token came with the request; null without one, or when nobody knows it. */
     principal: Principal | null;
+    /** The trace of the request; null when none is kept. */
+    trace: ServerTrace | null;
   }
   interface FastifyContextConfig {
     /** Scope that the route asks for. */

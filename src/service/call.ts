@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { allows, type Principal } from "./tokens.ts";
 import { AtPatchError } from "../shared/errors.ts";
+import type { RequestTrace } from "./trace.ts";
 import { modeCodes, type Mode } from "../shared/patched-model.ts";
 
 export interface Call {
@@ -19,6 +20,8 @@ export interface Call {
   readonly client?: string | undefined;
   /** Id of the request. */
   readonly id?: string | undefined;
+  /** Where its parts are noted, when a trace is kept. */
+  readonly trace?: RequestTrace;
 }
 
 /** Header, or metadata entry, by which a client keeps its detector while a canary runs. */

@@ -81,7 +81,7 @@ export class InferService {
     const { inputs, outputs: wanted, parameters } = codec.decode(model);
     const { tensors, batch } = checkInputs(model, inputs);
     const outputs = checkOutputs(model, wanted);
-    this.#stage(model, "decode", decoded());
+    this.#stage(model, "decode", decoded(), call);
 
     const { mode, explain, timeoutMs } = parameters;
     const run = await this.#runner.run(
@@ -104,11 +104,12 @@ export class InferService {
       triggered: run.triggered,
       timings: { queueMs: run.result.queueMs, inferMs: run.result.inferMs },
     });
-    this.#stage(model, "encode", encoded());
+    this.#stage(model, "encode", encoded(), call);
     return answer;
   }
 
-  #stage(model: ServedModel, stage: "decode" | "encode", milliseconds: number): void {
+  #stage(model: ServedModel, stage: "decode" | "encode", milliseconds: number, call: Call): void {
+    call.trace?.part(stage, milliseconds);
     model.statistics.stage(stage, milliseconds);
     this.#observer.stage(model.name, stage, milliseconds);
   }

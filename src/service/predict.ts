@@ -58,7 +58,7 @@ export class PredictService {
     checkRequest(model, request);
     const decoded = stopwatch();
     const prepared = await model.task.prepare(request.instances);
-    this.#stage(model, "decode", decoded());
+    this.#stage(model, "decode", decoded(), call);
 
     const run = await this.#runner.run(
       model,
@@ -88,7 +88,7 @@ export class PredictService {
           attention: sampleAttention(masses, sites, sample, (column) => prepared.locate(sample, column)),
         }),
       }));
-    this.#stage(model, "encode", encoded());
+    this.#stage(model, "encode", encoded(), call);
     if (model.recorder.records && call.id !== undefined)
       record(model, call.id, request.instances, run, predictions);
     return {
@@ -101,7 +101,8 @@ export class PredictService {
     };
   }
 
-  #stage(model: ServedModel, stage: "decode" | "encode", milliseconds: number): void {
+  #stage(model: ServedModel, stage: "decode" | "encode", milliseconds: number, call: Call): void {
+    call.trace?.part(stage, milliseconds);
     model.statistics.stage(stage, milliseconds);
     this.#observer.stage(model.name, stage, milliseconds);
   }

@@ -1,4 +1,5 @@
 /** One run of a patched model on behalf of a request: mode, detector, engine, counts. Shared by all protocols. */
+import type { DetectorLease } from "../detector/registry.ts";
 import type { RunOptions, RunResult } from "../engine/engine.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import { modeCodes, type Mode } from "../shared/patched-model.ts";
@@ -47,6 +48,7 @@ export class PatchedRunner {
       const { detector, role, policy, revision, shadow } = lease.value;
       const mode = effectiveMode(policy.mode, input.mode, call, this.#rules);
       const runner = input.explain === true ? model.explainer : model.engine;
+      const reported = reportedSites(lease.value, model.recorder.records);
       const attempt = (as: Mode, by: string | null): Promise<RunResult> =>
         runner.run(
           {
@@ -54,7 +56,7 @@ export class PatchedRunner {
             batch: input.batch,
             modes: new Int32Array(input.batch).fill(modeCodes[as]),
             detector: by,
-            ...(shadow && role === "active" && { report: shadow.sites }),
+            ...(reported.length > 0 && { report: reported }),
             ...(input.outputs && { outputs: input.outputs }),
           },
           optionsOf(model, call),
@@ -126,7 +128,21 @@ export class PatchedRunner {
     this.#observer.answered(report);
     this.#observer.stage(model.name, "queue", run.result.queueMs);
     this.#observer.stage(model.name, "infer", run.result.inferMs);
+    tracePasses(run.result, call);
   }
+}
+
+/** The run as it went: waiting, the passes, and of these the second one where a sample needed it. */
+function tracePasses({ queueMs, inferMs, recheckMs = 0, rechecked }: RunResult, { trace }: Call): void {
+  trace?.part("queue", queueMs, inferMs);
+  trace?.part("infer", inferMs);
+  if (rechecked.length > 0) trace?.part("recheck", recheckMs);
+}
+
+/** Sites whose features somebody needs: the shadow, and the recorder, which keeps those of flagged columns. */
+function reportedSites({ role, shadow, bundle }: DetectorLease, records: boolean): number[] {
+  const scored = role === "active" ? (shadow?.sites ?? []) : [];
+  return [...new Set([...scored, ...(records ? (bundle?.detectionSites ?? []) : [])])];
 }
 
 function optionsOf(model: ServedModel, call: Call): RunOptions {

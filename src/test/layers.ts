@@ -31,6 +31,7 @@ export const layers: Readonly<Record<string, Layer>> = {
   grpc: may(["shared", "service", "metrics"]),
   // Runs in the browser.
   console: may([]),
+  tracing: may(["shared"], ["service/trace.ts"]),
   training: may(["shared", "detector", "hotfix/constants.ts"], ["engine/engine.ts", "tasks/task.ts"]),
   report: may(
     ["shared", "training", "service/attention-mass.ts"],

@@ -17,6 +17,7 @@ import type { ServedModel } from "../service/models.ts";
 import type { RepairRunner } from "../service/repair-job.ts";
 import { noRecording, type RecorderSettings } from "../service/recorder.ts";
 import { TokenTable, type TokenEntry } from "../service/tokens.ts";
+import type { Tracing } from "../service/trace.ts";
 import { createClassScores } from "../tasks/class-scores.ts";
 import { createTensorTask } from "../tasks/tensor.ts";
 import { tinyLabels, tinyModel, type TinyModelOptions } from "./tiny-model.ts";
@@ -25,6 +26,7 @@ export interface TinyServerOptions extends TinyModelOptions {
   readonly name?: string;
   readonly tokens?: readonly TokenEntry[];
   readonly openOverride?: boolean;
+  readonly tracing?: Tracing;
   /** Wrong tokens of one address a minute; any number when absent. */
   readonly failedTokens?: number;
   readonly shipped?: (model: Uint8Array) => readonly Uint8Array[];
@@ -100,6 +102,7 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
     openOverride: options.openOverride ?? true,
     metrics,
     events,
+    tracing: options.tracing ?? null,
     repairs: options.repairs ?? {
       start: () => {
         throw new Error("no repairs here");
