@@ -3,12 +3,11 @@
  * checks after each kill that the store is readable, that nothing acknowledged is lost and that the history verifies.
  */
 import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
-import { readFile } from "node:fs/promises";
 import { readModelFile } from "../tasks/model-file.ts";
 import { instrument } from "../hotfix/instrument.ts";
 import { verifyLog } from "../detector/verify-log.ts";
