@@ -32,6 +32,8 @@ const options = new Command("swaps")
     port: number;
   }>();
 
+/** More detectors than swaps during one request, so that an old one is told from the present one. */
+const rotating = 8;
 /** Swaps of one stretch; a stretch without swaps takes as long. */
 const stretch = 50;
 /** Acceptance. */
@@ -47,8 +49,9 @@ try {
 async function swapUnderLoad(): Promise<boolean> {
   const folder = join(options.models, options.model);
   const ids: string[] = [];
-  for (const bundle of await bundleVariants(folder, 4)) ids.push(await proxy.upload(bundle));
-  const [one, two, canary, shadow] = ids as [string, string, string, string];
+  for (const bundle of await bundleVariants(folder, rotating + 2)) ids.push(await proxy.upload(bundle));
+  const [canary, shadow] = ids.splice(rotating) as [string, string];
+  const one = ids[0]!;
   const active = new ActiveIntervals();
   active.begin(one, performance.now());
   await proxy.activate(one, "start");
@@ -61,6 +64,8 @@ async function swapUnderLoad(): Promise<boolean> {
   const wrong: string[] = [];
   const shadowed = { scored: 0, dropped: 0 };
   let byCanary = 0;
+  /** Answers that only one detector could have given. */
+  let decisive = 0;
   let phase: keyof typeof latencies = "quiet";
   let running = true;
   const picture = readFileSync(join(folder, options.image)).toString("base64");
@@ -77,7 +82,11 @@ async function swapUnderLoad(): Promise<boolean> {
         if (status !== 200 || typeof named !== "string") failures.push(`status ${status}: ${error}`);
         else if (named !== header) wrong.push("header and body name different detectors");
         else if (named === canary) byCanary++;
-        else if (!active.during(began, ended).has(named)) wrong.push(`answered by ${named}, not active then`);
+        else {
+          const allowed = active.during(began, ended);
+          if (!allowed.has(named)) wrong.push(`answered by ${named}, not active then`);
+          else if (allowed.size === 1) decisive++;
+        }
       } catch (error) {
         failures.push(String(error));
       }
@@ -89,7 +98,7 @@ async function swapUnderLoad(): Promise<boolean> {
     const began = performance.now();
     phase = "swapping";
     for (let within = 0; within < stretch && swap < options.swaps; within++, swap++) {
-      const next = swap % 2 === 0 ? two : one;
+      const next = ids[(swap + 1) % rotating]!;
       const called = performance.now();
       active.begin(next, called);
       await proxy.activate(next, `swap ${swap}`);
@@ -120,6 +129,7 @@ async function swapUnderLoad(): Promise<boolean> {
     connections: options.connections,
     requests: latencies.quiet.length + latencies.swapping.length,
     byCanary,
+    decisive,
     shadowed,
     failed: failures.length,
     wrongDetector: wrong.length,
