@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -44,6 +44,17 @@ describe("LocalizeLog", () => {
     await third.close();
     await third.remove();
     await expect(readFile(`${out}.partial`)).rejects.toThrow("ENOENT");
+  });
+
+  it("refuses a file that it has not written", async () => {
+    const first = await LocalizeLog.open(out, inputs);
+    await first.close();
+    for (const line of ["no JSON", "null", `{"id": 3}`]) {
+      const before = await readFile(`${out}.partial`, "utf8");
+      await appendFile(`${out}.partial`, `${line}\n`);
+      await expect(LocalizeLog.open(out, inputs)).rejects.toThrow(/damaged: remove it to begin anew/);
+      await writeFile(`${out}.partial`, before);
+    }
   });
 
   it("refuses what belongs to other inputs and leaves it as it is", async () => {

@@ -47,15 +47,16 @@ export class LocalizeLog {
       );
     }
     const known = new Map(
-      lines.slice(1).map((line) => {
-        const sample = JSON.parse(line) as LocatedSample;
-        return [sample.id, sample];
-      }),
+      lines
+        .slice(1)
+        .map((line) => readLine(line, path))
+        .map((sample) => [sample.id, sample]),
     );
-    const kept = [header, ...lines.slice(1)].map((line) => `${line}\n`).join("");
     try {
-      const file = await open(path, "w");
-      await file.writeFile(kept);
+      // Whole lines stay where they are: a run that is killed now loses none.
+      const file = await open(path, "a");
+      await file.truncate(lines.reduce((bytes, line) => bytes + Buffer.byteLength(line) + 1, 0));
+      if (lines.length === 0) await file.writeFile(`${header}\n`);
       return new LocalizeLog(path, file, known);
     } catch (cause) {
       throw new AtPatchError("ATPATCH_BAD_INPUT", `"${path}" cannot be written`, { cause });
@@ -75,4 +76,15 @@ export class LocalizeLog {
   async remove(): Promise<void> {
     await rm(this.#path, { force: true });
   }
+}
+
+/** @throws AtPatchError ATPATCH_BAD_INPUT for a line that this tool has not written */
+function readLine(line: string, path: string): LocatedSample {
+  try {
+    const sample = JSON.parse(line) as Partial<LocatedSample> | null;
+    if (typeof sample?.id === "string" && Array.isArray(sample.columns)) return sample as LocatedSample;
+  } catch {
+    // Said below.
+  }
+  throw new AtPatchError("ATPATCH_BAD_INPUT", `"${path}" is damaged: remove it to begin anew`);
 }

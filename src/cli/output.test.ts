@@ -45,6 +45,29 @@ describe("Output", () => {
     expect(err.endsWith("\r\x1b[2Ka remark\n")).toBe(true);
   });
 
+  it("estimates the time left from the pace of the work, over the details of a stage", () => {
+    let [now, err] = [0, ""];
+    const terminal = {
+      out: () => {},
+      err: (text: string) => (err = text),
+      live: true,
+      colour: false,
+      columns: 80,
+    };
+    const output = new Output(terminal, false, () => now);
+    const at = (seconds: number, stage: string, done: number): string => {
+      now = seconds * 1000;
+      output.progress(stage, done, 10);
+      return err;
+    };
+    expect(at(0, "choosing: one form", 0)).not.toContain("left");
+    expect(at(1, "choosing: another", 1)).not.toContain("left");
+    expect(at(8, "choosing: a third", 4)).toContain("4/10, about 12 s left");
+    expect(at(100, "choosing: a third", 5)).toContain("5/10, about 2 min left");
+    expect(at(120, "choosing: the last", 10)).not.toContain("left");
+    expect(at(121, "checking", 9)).not.toContain("left");
+  });
+
   it("tells a failure on stderr, with --json also as a document", () => {
     const error = new AtPatchError("ATPATCH_BAD_BUNDLE", "it is broken");
     expect(printed(false, false, (output) => output.failure(error))).toEqual({

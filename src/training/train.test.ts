@@ -17,7 +17,7 @@ import { detectorTensors } from "./detector-tensors.ts";
 import { evaluate } from "./evaluate.ts";
 import { scoreSamples } from "./fit.ts";
 import { flaggedAt } from "./flags.ts";
-import { ModelRuns } from "./model-runs.ts";
+import { ModelRuns, predicted } from "./model-runs.ts";
 import { parameters, randomNetwork } from "./network.ts";
 import { Random } from "./random.ts";
 import { SampleStore } from "./sample-store.ts";
@@ -96,6 +96,42 @@ describe("training on the example model", () => {
     // The self-check ran the whole debug set through the graph: what it flags there agrees with what was computed here.
     expect(report.self_check.failing.attack_success.value).toBe(0);
   });
+
+  it("makes the same bytes of the same seed, and others of another", { timeout: 120_000 }, async () => {
+    // The test set names the columns: nothing has to be searched.
+    const few = [...debug.slice(0, 44), ...(await part("test.jsonl.gz", 0, 8))];
+    const made = async (seed: number): Promise<string> => {
+      const setting = { ...options, seed, steps: 20, acceptPartial: true };
+      return parseBundle((await train(engine, task, few, setting)).bundle).id;
+    };
+    const first = await made(0);
+    expect(await made(0)).toBe(first);
+    expect(await made(1)).not.toBe(first);
+  });
+
+  it(
+    "refuses ordinary errors, and a set that holds as many of them as triggers",
+    { timeout: 120_000 },
+    async () => {
+      const test = await part("test.jsonl.gz", 250, 8);
+      const answers = await new ModelRuns(engine, task, new SampleStore(task, test)).answers(
+        test.map((_, sample) => ({ sample, mode: "off" })),
+        { detector: null },
+      );
+      const errors = test
+        .filter(({ set, label }, i) => set === "clean" && predicted(answers[i]!.logits) !== label)
+        .map((sample): DebugSample => ({ ...sample, id: `error-${sample.id}`, set: "failing" }))
+        .slice(0, 8);
+      const clean = debug.slice(0, 60);
+      const setting = { ...options, steps: 40 };
+      await expect(train(engine, task, [...clean, ...errors], setting)).rejects.toThrow(
+        /^attention columns do not carry these failures, so they are not trigger-like: .* held-out failing samples/,
+      );
+      await expect(train(engine, task, [...clean, ...errors, ...test.slice(-8)], setting)).rejects.toThrow(
+        /^attention columns carry only a part of these failures: .*not explained: .*error-/,
+      );
+    },
+  );
 
   it("computes the very flags of the graph from collected columns", async () => {
     const runs = new ModelRuns(engine, task, new SampleStore(task, debug.slice(0, 20)));
