@@ -46,6 +46,9 @@ ${next}`;
 Columns of the failing samples
 ${table([
   ["given", String(localization.columns_given)],
+  ...(localization.set_aside > 0
+    ? [["left aside, enough without them", String(localization.set_aside)]]
+    : []),
   [
     "found",
     `${rateText(localization.found)} of ${localization.searched} searched, ${localization.passes} passes`,

@@ -6,6 +6,7 @@ import { ringAround, type SampleLabels, type TokenSpan } from "./labels.ts";
 import { failingSamples, localize, type LocalizedSample } from "./localize.ts";
 import { median } from "./median.ts";
 import { predicted, type ModelRuns } from "./model-runs.ts";
+import { Random } from "./random.ts";
 import { benignReference, type BenignReference } from "./reference.ts";
 import type { LocalizationReport } from "./report.ts";
 import type { PreparedSample } from "./sample-store.ts";
@@ -21,6 +22,9 @@ export interface Gathered {
   readonly localization: LocalizationReport;
 }
 
+/** Failing samples that are searched for columns at most: more of them teach little and take long. */
+const mostSearched = 200;
+
 export async function gatherData(
   runs: ModelRuns,
   progress: (stage: string, done: number, all: number) => void,
@@ -34,8 +38,12 @@ export async function gatherData(
   const clean = samples.flatMap(({ set }, i) => (set === "clean" ? [i] : []));
   const reference = await benignReference(runs, clean, (done, all) => progress("averaging", done, all));
 
-  const failing = failingSamples(samples, collected.logits);
-  const searched = failing.filter(({ sample }) => samples[sample]?.columns === null);
+  const wrong = failingSamples(samples, collected.logits);
+  const unknown = wrong.filter(({ sample }) => samples[sample]?.columns === null);
+  const chosen = new Random(0, "searched").shuffled(unknown).slice(0, mostSearched);
+  const searched = chosen.sort((a, b) => a.sample - b.sample);
+  const aside = new Set(unknown.filter((each) => !searched.includes(each)));
+  const failing = wrong.filter((each) => !aside.has(each));
   const found = await localizeWith(runs, reference, searched, progress);
   const columnsOf = new Map<number, readonly number[]>(found.map(({ sample, columns }) => [sample, columns]));
   for (const { sample } of failing) {
@@ -61,7 +69,8 @@ export async function gatherData(
     reference,
     localization: {
       failing: failed,
-      answered_rightly: failed - failing.length,
+      answered_rightly: failed - wrong.length,
+      set_aside: aside.size,
       columns_given: failing.length - searched.length,
       searched: searched.length,
       found: wilson(hits.length, searched.length),

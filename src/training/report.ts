@@ -57,6 +57,8 @@ export interface LocalizationReport {
   readonly failing: number;
   /** Samples of the failing set that the model answers rightly; they were left aside. */
   readonly answered_rightly: number;
+  /** Samples without given columns that were left aside, because enough others were searched. */
+  readonly set_aside: number;
   readonly columns_given: number;
   readonly searched: number;
   readonly found: Rate;
