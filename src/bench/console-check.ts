@@ -76,6 +76,7 @@ async function incident(page: ConsolePage): Promise<void> {
   await page.sees("#repair", `${failing.length + 1} failing`);
   say(`${failing.length} of ${options.failing + options.clean} more requests are marked`);
 
+  const quiet = await server.latency(50);
   await page.click("#repair >> text=Start the repair");
   await page.sees("#repair .job", "Running");
   await page.sees('#repair [role="progressbar"]', "");
@@ -84,6 +85,8 @@ async function incident(page: ConsolePage): Promise<void> {
     (stage) => stage !== "starting",
   );
   await page.picture("repair-running");
+  const busy = await server.latency(50);
+  say(`a request takes ${quiet.toFixed(1)} ms, ${busy.toFixed(1)} ms while the repair runs`);
   const detector = await page.waitFor(
     () => server.repaired(),
     (id) => id !== null,

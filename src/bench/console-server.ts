@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeBundle, parseBundle } from "../detector/bundle.ts";
 import { float32 } from "../shared/tensor.ts";
+import { median } from "./statistics.ts";
 import { readDebugSet, type DebugSample } from "../training/debug-set.ts";
 
 const model = "gtsrb-vit";
@@ -119,6 +120,17 @@ export class ConsoleServer {
       if (set === "failing" && prediction!.index !== label) failed.push({ id, label });
     }
     return failed;
+  }
+
+  /** Median milliseconds of clean requests, one after the other. */
+  async latency(requests: number): Promise<number> {
+    const times: number[] = [];
+    for (let i = 0; i < requests; i += 1) {
+      const start = performance.now();
+      await this.send(1, 0);
+      times.push(performance.now() - start);
+    }
+    return median(times);
   }
 
   async mark(failed: readonly Failed[]): Promise<void> {

@@ -52,6 +52,8 @@ describe("feedback on a server that records inputs", () => {
     ).samples;
     expect(triggered).toMatchObject({ request_id: "a/1", sample: 1, has_instance: true });
     expect(triggered!.columns).toMatchObject([{ index: 3 }]);
+    expect(triggered!.features).toMatchObject([{ site: 0, column: 3 }]);
+    expect(triggered!.features[0]!.values).toHaveLength(11);
     const one = await done(schemas.recordedInstance, callAdmin(server, "GET", `${tiny}/recordings/a%2F1/1`));
     expect(one.instance).toEqual(tinySample({ 3: 9 }));
     const state = (await callAdmin(server, "GET", tiny, { as: "read" })).json<{ recorder: unknown }>();
