@@ -52,6 +52,12 @@ describe("latency from the metrics", () => {
     );
   });
 
+  it("is interpolated between the bounds of the bucket", () => {
+    const histogram = { bounds: [0.001, 0.01, Infinity], counts: [10, 20, 20] };
+    expect(quantileBetween(null, histogram, 0.75)).toBeCloseTo(0.0055, 9);
+    expect(quantileBetween({ ...histogram, counts: [10, 10, 10] }, histogram, 0.5)).toBeCloseTo(0.0055, 9);
+  });
+
   it("says nothing when nothing came, and no more than the last bound beyond it", async () => {
     const labels = { model: "m" };
     const slow = histogramOf(await exposed([3]), "stage_seconds", labels)!;

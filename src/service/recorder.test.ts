@@ -101,6 +101,7 @@ describe("the flight recorder", () => {
     recorder.mark(recorder.find("a", 0)!, mark);
     recorder.record(recording("a", "second"));
     expect(recorder.find("a", 0)).toMatchObject({ mark, instance: Buffer.from('"first"') });
+    expect(recorder.all()).toHaveLength(1);
     recorder.close();
   });
 
