@@ -130,6 +130,31 @@ async function incident(page: ConsolePage): Promise<void> {
   await page.check("rolled-back");
   await page.keyboard();
   say("rolled back, with the history to show for it");
+  await policies(page, blind, detector!);
+}
+
+async function policies(page: ConsolePage, blind: string, detector: string): Promise<void> {
+  await page.press("#policy .segments input[value=observe]", "Set to observe", "watch only");
+  await page.sees("#state", "observe");
+  await page.press("#policy .segments input[value=enforce]", "Set to enforce", "watched enough");
+  await page.sees("#state", "enforce");
+
+  await page.press(`[data-detector="${detector}"] >> text=Canary…`, "Start the canary", "a few first");
+  await page.sees("#policy", "10 % of the requests");
+  await page.press("#policy >> text=End the canary", "End it", "seen enough");
+  await page.sees("#policy", "None. Every request gets the active detector.");
+
+  await page.click("#policy >> text=Set limits");
+  await page.press("#policy form button[type=submit]", "Set the guard", "no more than a fifth");
+  await page.sees("#policy", "armed");
+  await page.press(`[data-detector="${detector}"] >> text=Activate`, "Activate", "under guard");
+  await page.sees(".detector.is-active", detector.slice(7, 15));
+  await server.send(0, 30);
+  await page.sees("#notices", "The guard has rolled the detector back by itself");
+  await page.sees(".detector.is-active", blind.slice(7, 15));
+  await page.sees("#policy", "has acted");
+  await page.check("guard");
+  say("mode, canary and guard: the guard has rolled back what triggers too often");
 }
 
 async function otherModels(page: ConsolePage): Promise<void> {

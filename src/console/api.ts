@@ -79,21 +79,22 @@ export class Api {
     await this.call("PUT", `${at(name)}/policy`, { body: { ...patch, reason }, ifMatch });
   }
 
-  /** The whole history, the oldest first. */
-  async history(name: string): Promise<HistoryEntry[]> {
+  /**
+   * The whole history, the oldest first.
+   * @param known its beginning, as it was read before
+   */
+  async history(name: string, known: readonly HistoryEntry[]): Promise<readonly HistoryEntry[]> {
     const entries: HistoryEntry[] = [];
     for (;;) {
       const oldest = entries.at(-1)?.sequence;
-      if (oldest === 0) break;
+      if (oldest !== undefined && oldest <= known.length) break;
       const before = oldest === undefined ? "" : `&before=${oldest}`;
-      const page = await this.#json<{ entries: HistoryEntry[] }>(
-        "GET",
-        `${at(name)}/history?limit=1000${before}`,
-      );
+      const path = `${at(name)}/history?limit=${oldest === undefined ? 50 : 1000}${before}`;
+      const page = await this.#json<{ entries: HistoryEntry[] }>("GET", path);
       if (page.entries.length === 0) break;
       entries.push(...page.entries);
     }
-    return entries.reverse();
+    return [...known, ...entries.filter(({ sequence }) => sequence >= known.length).reverse()];
   }
 
   tryOut(name: string): Promise<TryOut> {

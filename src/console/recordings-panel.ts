@@ -2,6 +2,7 @@
 import type { RecordedSample } from "./api-types.ts";
 import { ask } from "./confirm.ts";
 import { button, field, fill, h } from "./dom.ts";
+import { ApiFailure, describeFailure } from "./failures.ts";
 import { pictureUrl, saveFile } from "./files.ts";
 import { ago, bytes, count, percent, plural } from "./format.ts";
 import { markWrong } from "./marking.ts";
@@ -75,8 +76,16 @@ export class RecordingsPanel implements Panel {
     }
     await attempt(async () => {
       const only = this.#which.value === "" ? null : this.#which.value === "true";
-      const samples = await api.recordings(name, only);
+      const samples = await api.recordings(name, only).catch((error: unknown) => {
+        // Not a failure of this page: the list stays empty, and says why.
+        if (error instanceof ApiFailure && error.status === 403) return error;
+        throw error;
+      });
       if (name !== this.#bench.name) return;
+      if (samples instanceof ApiFailure) {
+        fill(this.#list, samples.message, () => [h("li", { class: "empty" }, describeFailure(samples).what)]);
+        return;
+      }
       fill(this.#list, [name, samples], () =>
         samples.length === 0
           ? [h("li", { class: "empty" }, "No such request was recorded yet.")]

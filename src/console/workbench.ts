@@ -39,6 +39,7 @@ export class Workbench {
   readonly #draw: (view: View) => void;
   readonly #descriptions = new Map<string, DetectorDescription>();
   readonly #tryOuts = new Map<string, TryOut>();
+  readonly #histories = new Map<string, Pick<View, "history" | "chain">>();
   #name: string;
   #view: View | null = null;
   #isDue = false;
@@ -71,15 +72,14 @@ export class Workbench {
     const [model, detectors, history, feedback, repairs, tryOut] = await Promise.all([
       api.model(name),
       this.#detectors(name),
-      api.history(name),
+      this.#history(name),
       api.feedback(name),
       api.repairs(name),
       this.#tryOut(name),
     ]);
-    const chain = await verifyChain(history, browserDigest());
     // Somebody may have chosen another model meanwhile.
     if (name !== this.name) return;
-    this.#view = { model, detectors, history: history.toReversed(), chain, feedback, repairs, tryOut };
+    this.#view = { model, detectors, ...history, feedback, repairs, tryOut };
     this.#draw(this.#view);
   }
 
@@ -138,6 +138,16 @@ export class Workbench {
       }),
     );
     return described.reverse();
+  }
+
+  /** Reads and verifies only what has been added. */
+  async #history(name: string): Promise<Pick<View, "history" | "chain">> {
+    const known = this.#histories.get(name);
+    const entries = await this.api.history(name, known?.history.toReversed() ?? []);
+    if (known?.history.length === entries.length) return known;
+    const read = { history: entries.toReversed(), chain: await verifyChain(entries, browserDigest()) };
+    this.#histories.set(name, read);
+    return read;
   }
 
   async #tryOut(name: string): Promise<TryOut> {
