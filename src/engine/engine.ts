@@ -91,8 +91,11 @@ export interface InferenceEngine {
    */
   retire(id: string): Promise<void>;
   run(request: RunRequest, options?: RunOptions): Promise<RunResult>;
-  /** Whether the queue has no room left, so that a run would be refused now. */
-  readonly full: boolean;
+  /**
+   * Refuses as `run` would while the queue has no room left: spares the reading of inputs that would be refused.
+   * @throws AtPatchError ATPATCH_QUEUE_FULL
+   */
+  requireRoom(): void;
   /** Runs waiting, not counting those running. */
   readonly queued: number;
   readonly ready: boolean;

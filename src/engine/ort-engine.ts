@@ -103,8 +103,8 @@ class OrtEngine implements InferenceEngine {
     return this.#policy.limits.description;
   }
 
-  get full(): boolean {
-    return this.#scheduler.full;
+  requireRoom(): void {
+    this.#scheduler.requireRoom();
   }
 
   get queued(): number {

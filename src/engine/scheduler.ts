@@ -48,9 +48,9 @@ export class Scheduler {
     return this.#queue.depth;
   }
 
-  /** Whether no further run would be accepted now. */
-  get full(): boolean {
-    return this.#queue.isFullFor(0);
+  /** @throws AtPatchError ATPATCH_QUEUE_FULL when no further run would be accepted now */
+  requireRoom(): void {
+    if (this.#queue.isFullFor(0)) throw this.#queueFull();
   }
 
   /**
@@ -101,10 +101,12 @@ export class Scheduler {
       return;
     }
     if (this.#queue.add(run)) return;
+    run.reject(this.#queueFull());
+  }
+
+  #queueFull(): AtPatchError {
     this.#options.observer.rejected?.("queue_full");
-    run.reject(
-      new AtPatchError("ATPATCH_QUEUE_FULL", `${this.queued} runs are waiting already; try again later`),
-    );
+    return new AtPatchError("ATPATCH_QUEUE_FULL", `${this.queued} runs are waiting already; try again later`);
   }
 
   /** Lets a run wait although a worker may be idle, when the batcher is told to and others may still go along with it. */

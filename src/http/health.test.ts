@@ -89,6 +89,24 @@ describe("under load", () => {
     expect(await refused.json()).toMatchObject({ code: "ATPATCH_QUEUE_FULL" });
   });
 
+  it("refuses without reading the body while the queue is full", async () => {
+    const { predict, url } = server;
+    const [running, waiting] = [predict(), predict()];
+    await until(() => server.model.engine.queued === 1);
+    const paths = ["/predict", "/v1/models/tiny:predict", "/v2/models/tiny/infer"];
+    const refused = await Promise.all(
+      paths.map((path) =>
+        fetch(url + path, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: "{ no JSON",
+        }),
+      ),
+    );
+    expect(refused.map(({ status }) => status)).toEqual([429, 429, 429]);
+    expect((await Promise.all([running, waiting])).map(({ status }) => status)).toEqual([200, 200]);
+  });
+
   it("drops a waiting request whose caller has gone", async () => {
     const { predict, url } = server;
     const first = predict();

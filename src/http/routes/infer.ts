@@ -9,6 +9,7 @@ import { callOf } from "../call.ts";
 import { encodeAnswer, type EncodedAnswer } from "../infer-answer.ts";
 import { acceptTensors, jsonLengthHeader, rawRequest } from "../infer-body.ts";
 import { binaryOutputs, decodeRequest, type InferBody } from "../infer-request.ts";
+import { requireRoom } from "../room.ts";
 import { failuresOf, modelParams } from "../schemas/common.ts";
 import { binaryHeaders, inferAnswer, inferBody, versionParams } from "../schemas/oip.ts";
 import type { App, Services } from "../services.ts";
@@ -52,6 +53,7 @@ export function inferRoutes({ infer, models }: Services) {
   return async (app: App): Promise<void> => {
     assumeJson(app);
     acceptTensors(app);
+    app.addHook("onRequest", requireRoom(models));
     app.addHook("preValidation", completeRaw);
     app.post(
       "/v2/models/:model/infer",

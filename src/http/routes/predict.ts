@@ -5,6 +5,7 @@ import { outcomeHeaders } from "../../service/outcome.ts";
 import type { PredictAnswer, PredictRequest } from "../../service/predict.ts";
 import { assumeJson } from "../body.ts";
 import { callOf } from "../call.ts";
+import { requireRoom } from "../room.ts";
 import { failuresOf, modelParams } from "../schemas/common.ts";
 import { modelList, modelStatus, predictAnswer, predictBody, type PlaceBody } from "../schemas/predict.ts";
 import type { App, Services } from "../services.ts";
@@ -26,12 +27,14 @@ export function predictRoutes({ predict, models }: Services) {
 
   return async (app: App): Promise<void> => {
     assumeJson(app);
+    const onRequest = requireRoom(models);
     const schema = { tags, body: predictBody, response: { 200: predictAnswer, ...failures } };
 
     // The pattern keeps the parameter from swallowing the verb behind the colon.
     app.post(
       "/v1/models/:model(^[^:/]+)::predict",
       {
+        onRequest,
         schema: {
           ...schema,
           summary: "Predict with a model",
@@ -43,7 +46,7 @@ export function predictRoutes({ predict, models }: Services) {
     );
     app.post(
       "/predict",
-      { schema: { ...schema, summary: "Predict with the default model", operationId: "predict" } },
+      { onRequest, schema: { ...schema, summary: "Predict with the default model", operationId: "predict" } },
       (request, reply) => answer(null, request.body, request, reply),
     );
     app.get(
