@@ -30,6 +30,8 @@ beforeEach(() => {
 });
 afterAll(async () => {
   delete process.env["ATPATCH_TOKEN"];
+  // The client keeps the connections of its calls open.
+  server.app.server.closeAllConnections();
   await server.close();
 });
 

@@ -58,7 +58,7 @@ Example:
         const found = await localizeSet(runs, {
           ...(log && { known: log.known, found: (some) => log.add(some) }),
           progress: (stage, done, all) => output.progress(stage, done, all),
-        }).finally(async () => log?.close());
+        }).finally(() => void log?.close());
         if (options.out !== undefined) {
           const columnsOf = new Map(found.samples.map(({ id, columns }) => [id, columns]));
           const located = samples.map((sample) => ({

@@ -5,7 +5,9 @@ import { resolveSettings, settingDefinitions, type SettingFlags } from "../setti
 import type { Context } from "./context.ts";
 
 export function serveCommand(context: Context): Command {
-  const command = new Command("serve").description("serve the models with their detectors over HTTP and gRPC");
+  const command = new Command("serve").description(
+    "serve the models with their detectors over HTTP and gRPC",
+  );
   for (const { flag, env, help, text } of Object.values(settingDefinitions)) {
     command.option(flag, `${help} [${text}] (${env})`);
   }

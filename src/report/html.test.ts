@@ -39,10 +39,7 @@ describe("html", () => {
 
   it("keeps markup, joins lists and leaves out what is not there", () => {
     const items = ["a", "<b>"].map((item) => html`<li>${item}</li>`);
-    expect(
-      html`<ul>
-        ${items}${null}${false}${undefined}${0}
-      </ul>`.text,
-    ).toBe("<ul><li>a</li><li>&lt;b&gt;</li>0</ul>");
+    const list = html`<p>${items}${null}${false}${undefined}${0}</p>`;
+    expect(list.text.replaceAll(/\s*\n\s*/g, "")).toBe("<p><li>a</li><li>&lt;b&gt;</li>0</p>");
   });
 });
