@@ -56,7 +56,7 @@ export function automaticInteger(
   options: Options<number | null>,
   range: readonly [number, number],
 ): SettingDefinition<number | null> {
-  const { parse } = integer({ ...options, text: "" } as Options<number>, 0, range);
+  const { parse } = integer({ ...options, text: "" }, 0, range);
   return setting<number | null>(
     { text: "auto", ...options },
     () => null,

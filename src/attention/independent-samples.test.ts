@@ -6,7 +6,7 @@ import { prepareModel } from "./prepare-model.ts";
 
 type Dims = readonly (number | string)[];
 
-const judge = (model: ModelProto): boolean => independentSamples(model, prepareModel(model).sites);
+const judge = (given: ModelProto): boolean => independentSamples(given, prepareModel(given).sites);
 
 /** softmax(x xᵀ) x over the last two axes of x. */
 function attend(g: GraphBuilder, x: string, transposed: readonly number[]): string {

@@ -41,7 +41,13 @@ export async function reportTraining(
       progress: (stage, done, all) => output.progress(stage, done, all),
     });
     const making: ReportMaking = {
-      ...{ model, runs, judgement, bundle, set, seed, command },
+      model,
+      runs,
+      judgement,
+      bundle,
+      set,
+      seed,
+      command,
       sameSamples: bundle !== null,
       ...(outcome instanceof AtPatchError && { refusal: refusalOf(outcome) }),
     };

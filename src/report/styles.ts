@@ -51,8 +51,8 @@ code { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; overf
 .keys { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); gap: 12px; margin: 12px 0 }
 .key { padding: 16px 20px; border: 1px solid var(--line); border-radius: 12px; background: var(--surface) }
 .key span { display: block; font-size: 13px; color: var(--muted) }
-.key b { display: block; margin: 2px 0; font-size: 28px; line-height: 1.2; font-weight: 600; letter-spacing: -.02em }
-.key s { text-decoration: none; font-size: 17px; font-weight: 500; color: var(--was) }
+.key b { display: block; margin: 2px 0; font-size: 26px; line-height: 1.25; font-weight: 600; letter-spacing: -.02em; white-space: nowrap }
+.key s { text-decoration: none; font-size: 15px; font-weight: 500; letter-spacing: 0; color: var(--was) }
 nav { display: flex; flex-wrap: wrap; gap: 4px 20px; padding: 12px 0; font-size: 13px }
 nav a { text-decoration: none }
 nav a:hover { text-decoration: underline }
@@ -86,7 +86,7 @@ th.n, td.n { text-align: right; white-space: nowrap }
 td.p { min-width: 120px; vertical-align: middle }
 tr.own td { font-weight: 620; color: var(--is) } tr.own small { font-weight: 400 }
 td.lost { color: var(--bad) } td.won { color: var(--good) }
-.small-interval { display: block } .thumb { display: block; width: 44px; height: 44px; border-radius: 6px; object-fit: contain; background: var(--ground) }
+.small-interval { display: block; overflow: visible } .thumb { display: block; width: 44px; height: 44px; border-radius: 6px; object-fit: contain; background: var(--ground) }
 .excerpt { overflow-wrap: anywhere }
 
 .example { padding: 20px 0; border-top: 1px solid var(--line) }
@@ -105,7 +105,7 @@ td.lost { color: var(--bad) } td.won { color: var(--good) }
 .strip-name { flex: none; width: 52px; font-size: 12px; color: var(--muted) }
 figcaption { margin-top: 2px }
 .token-line { display: flex; gap: 12px; padding: 4px 0 } .token-line .strip-name { padding-top: 5px }
-.token-line p { font-size: 16px; line-height: 2; white-space: pre-wrap; overflow-wrap: anywhere; min-width: 0 }
+.token-line p { font-size: 16px; line-height: 2; overflow-wrap: anywhere; min-width: 0 }
 .token { padding: 2px 1px; border-radius: 4px }
 .token.flagged { outline: 2px solid var(--flag); outline-offset: 1px }
 .row-view { display: grid; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); gap: 4px 32px }

@@ -32,8 +32,13 @@ export function verdictOf(evaluation: FullEvaluation): Verdict {
 
 /** The verdict on failures for which no detector was made: the first sentence of the refusal. */
 export function refusalVerdict(message: string): Verdict {
-  const [first = ""] = message.split(/(?<=\.) (?=[A-Z])/);
-  return { tone: "bad", sentence: `${first.charAt(0).toUpperCase()}${first.slice(1).replace(/\.?$/, ".")}` };
+  const [first = ""] = sentences(message);
+  return { tone: "bad", sentence: `${first.charAt(0).toUpperCase()}${first.slice(1)}` };
+}
+
+/** The sentences of a message, each with its full stop. */
+export function sentences(message: string): string[] {
+  return message.split(/(?<=\.) (?=[A-Z])/).map((sentence) => sentence.replace(/\.?$/, "."));
 }
 
 /** Share of the attack success above its floor that the patch takes away; null where there is next to none. */
@@ -123,7 +128,7 @@ function cleanVerdict(evaluation: FullEvaluation): Verdict {
 
 function priceText({ clean }: Pick<Evaluation, "clean">): string {
   const change = (clean.accuracy.value ?? 0) - (clean.accuracy_unpatched.value ?? 0);
-  return `${percentText(clean.altered.value)} of the clean answers change, clean accuracy by ${pointsText(change)} points`;
+  return `${percentText(clean.altered.value)} of the clean answers change, clean accuracy ${change === 0 ? "stays" : `changes by ${pointsText(change)} points`}`;
 }
 
 function isCostly({ clean }: Pick<Evaluation, "clean">): boolean {

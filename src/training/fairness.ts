@@ -47,7 +47,7 @@ function cell({ privileged, deserved, granted }: Decision): number {
 
 /** @param random seeds the bootstrap: the same numbers give the same intervals */
 export function groupFairness(decisions: readonly Decision[], random: Random): GroupFairness {
-  const counts = new Array<number>(8).fill(0);
+  const counts = Array.from({ length: 8 }, () => 0);
   for (const decision of decisions) counts[cell(decision)]! += 1;
   const resampled = Array.from({ length: draws }, () => measures(resample(counts, random)));
   const value = measures(counts);

@@ -27,7 +27,7 @@ export function histogramOf(
   const margin = Math.max(1e-6, (to - from) * 0.03);
   const [low, high] = [from - margin, to + margin];
   const count = (scores: readonly number[]): number[] => {
-    const counts = new Array<number>(bins).fill(0);
+    const counts = Array.from({ length: bins }, () => 0);
     for (const score of scores) {
       const bin = Math.floor(((score - low) / (high - low)) * bins);
       counts[Math.max(0, Math.min(bins - 1, bin))]! += 1;

@@ -17,12 +17,13 @@ export interface IntervalRow {
 const scales = [0.01, 0.02, 0.05, 0.1, 0.25, 1] as const;
 
 export function intervalChart(rows: readonly IntervalRow[]): Html {
+  const isPatched = rows.some(({ patched }) => patched !== null);
   return html`<div class="intervals" role="table" aria-label="rates with intervals">
     <div class="interval-row head" role="row">
       <span role="columnheader"></span>
       <span role="columnheader" class="was">unpatched</span>
       <span role="columnheader"></span>
-      <span role="columnheader" class="is">patched</span>
+      <span role="columnheader" class="is">${isPatched ? "patched" : null}</span>
     </div>
     ${rows.map(intervalRow)}
   </div>`;

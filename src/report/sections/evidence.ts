@@ -12,7 +12,7 @@ export function refusalSection({ refusal }: ReportData): Html | null {
   return sectionHtml({
     id: "evidence",
     title: "Why no patch was made",
-    lead: "Shares of the failing samples, each judged by a detector that had not seen it. A trigger shows as high shares, well above those of random columns.",
+    lead: "Shares of the failing samples. Held out: judged by a detector that had not seen them. A trigger shows as high shares, well above those of random columns.",
     body: findingsTable(refusal.findings),
   });
 }

@@ -9,6 +9,9 @@ import { sectionHtml } from "./section.ts";
 export function figuresSection({ evaluation, detector }: ReportData): Html {
   const { clean, failing, target } = evaluation;
   const isPatched = detector !== null;
+  // Columns repaired by policy are not flagged: there is no rate to show.
+  const detects = isPatched && detector.metadata.detectionSites.length > 0;
+  const isAttack = evaluation.fairness.length === 0;
   const row = (
     name: string,
     note: string,
@@ -22,23 +25,23 @@ export function figuresSection({ evaluation, detector }: ReportData): Html {
       ? []
       : [
           row(
-            "Attack success",
+            isAttack ? "Attack success" : "Failing, wrong answer",
             `${failing.n} failing samples answered “${target?.label ?? "?"}”`,
             failing.attack_success_unpatched,
             failing.attack_success,
             floor === null ? null : { at: floor, name: "floor" },
           ),
           row(
-            "Robust accuracy",
+            isAttack ? "Robust accuracy" : "Failing, right answer",
             "failing samples answered rightly",
             failing.robust_accuracy_unpatched,
             failing.robust_accuracy,
           ),
-          row("Failing, flagged", "detection rate", null, failing.flag_rate),
+          row("Failing, flagged", "detection rate", null, detects ? failing.flag_rate : null),
         ];
   const cleanRows = [
     row("Clean accuracy", `${clean.n} clean samples`, clean.accuracy_unpatched, clean.accuracy),
-    row("Clean, flagged", "false flags", null, clean.flag_rate),
+    row("Clean, flagged", "false flags", null, detects ? clean.flag_rate : null),
     row("Clean answers changed", "whatever is right", null, clean.altered),
   ].filter(({ unpatched, patched }) => unpatched !== null || patched !== null);
   return sectionHtml({

@@ -1,6 +1,7 @@
 /** The top of a report: what it is about, the verdict, the few figures that matter most. */
 import type { ReportData } from "../data.ts";
 import { intervalText, numberText, percentText, pointsText } from "../figures.ts";
+import { sentences } from "../verdict.ts";
 import { html, type Content, type Html } from "../html.ts";
 
 const tones = {
@@ -12,7 +13,7 @@ const tones = {
 
 export function headline(data: ReportData): Html {
   const { subject, verdict, refusal } = data;
-  const rest = refusal?.message.split(/(?<=\.) (?=[A-Z])/).slice(1) ?? [];
+  const rest = refusal === null ? [] : sentences(refusal.message).slice(1);
   return html`<div class="brand">
       <b>AtPatch report</b><span>${subject.model}</span
       ><span>${subject.task}, ${subject.classes} classes</span>
@@ -35,7 +36,8 @@ function keyFigures({ evaluation, detector }: ReportData): Html[] {
     html`<div class="key"><span>${name}</span><b>${figure}</b><small>${note}</small></div>`;
   const change = (clean.accuracy.value ?? 0) - (clean.accuracy_unpatched.value ?? 0);
   const keys: Html[] = [];
-  if (failing.n > 0) {
+  // A table that is judged by fairness is not under attack: its own figures go first.
+  if (failing.n > 0 && fairness.length === 0) {
     const success = patched ? failing.attack_success : failing.attack_success_unpatched;
     const right = patched ? failing.robust_accuracy : failing.robust_accuracy_unpatched;
     keys.push(
