@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { InferenceSession } from "onnxruntime-node";
-import { openEngine } from "../../dist/compose-model.js";
+import { openEngine } from "../../dist/compose-engine.js";
 import { instrument } from "../../dist/hotfix/instrument.js";
 import { readModelFile } from "../../dist/tasks/model-file.js";
 
