@@ -48,7 +48,7 @@ export async function studyAttack(
       const workshop = { runs, gathered, published, repairs };
       await studyYardsticks(tests.carried, published, context);
       for (const seed of context.seeds) await new SeedStudy(workshop, tests, context, seed).run();
-      if (!context.quick) await studyTriggers(workshop, tests.carried, context);
+      if (!context.quick && context.wants("triggers")) await studyTriggers(workshop, tests.carried, context);
     });
   });
 }
@@ -99,8 +99,9 @@ class SeedStudy {
     return isOpen || (!this.#context.quick && uncarriedNames.some((name) => !this.#has(name)));
   }
 
+  /** Whether the row is there, or not wanted. */
   #has(variant: string): boolean {
-    return this.#context.has("variant", variant, this.#seed);
+    return !this.#context.wants(variant) || this.#context.has("variant", variant, this.#seed);
   }
 
   async #variant(variant: Variant): Promise<void> {

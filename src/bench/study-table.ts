@@ -16,7 +16,7 @@ export async function studyTable(
   model: OpenedModel,
   task: Task,
   { debug, test }: { readonly debug: readonly DebugSample[]; readonly test: readonly DebugSample[] },
-  { seeds, has, record, quick }: StudyContext,
+  { seeds, has, record, quick, wants }: StudyContext,
 ): Promise<void> {
   const { favourable, columns = [] } = model.folder.settings;
   if (favourable === undefined) return;
@@ -25,7 +25,7 @@ export async function studyTable(
   await withEngine(await openBatchEngine(model, { taps: referenceTaps }), async (engine) => {
     const runs = new ModelRuns(engine, task, new SampleStore(task, test));
     const measure = async (variant: string, seed: number, detect: boolean): Promise<void> => {
-      if (has("table", variant, seed)) return;
+      if (!wants(variant) || has("table", variant, seed)) return;
       const began = performance.now();
       const options = { falseFlagRate: 0.02, maxAltered: 0.005, seed, detect, acceptPartial: true };
       const trained = await train(engine, task, debug, options).catch((error: Error) => error.message);

@@ -9,10 +9,10 @@ export function studyText(
   const hours = rows.reduce((sum, { seconds }) => sum + seconds, 0) / 3600;
   return `# Study of the method
 
-Made by \`npm run study\` (${seeds} seeds of the detector; ${hours.toFixed(1)} hours of work on ${cores} cores that others used too) from the shipped models and their
+Made by \`npm run study\` (${seeds} seeds of the detector at most; ${hours.toFixed(1)} hours of work on ${cores} cores that others used too) from the shipped models and their
 sets: fitted and chosen on \`debug.jsonl.gz\`, measured on \`test.jsonl.gz\`. The record is \`study.jsonl\`. Each row changes one thing,
-the rest is chosen as \`train\` chooses it by default; figures are the mean over the seeds, in brackets the smallest and the
-largest. One victim of each kind: what the tables say of the method, they say of these victims.
+the rest is chosen as \`train\` chooses it by default; figures are the mean over the seeds (as many as the second column
+says), in brackets the smallest and the largest. One victim of each kind: what the tables say of the method, they say of these victims.
 
 Attack: failing samples answered with the target. Right: with their true class. Found: flagged. Flagged, altered: clean samples that
 are flagged, and whose answer changes. Accuracy: change on clean samples, in points. All in per cent.
@@ -39,7 +39,7 @@ function section(model: string, rows: readonly StudyRow[]): string {
       );
     parts.push(
       table(
-        ["", "attack", "right", "found", "flagged", "altered", "accuracy", "chosen (verdict)"],
+        ["", "seeds", "attack", "right", "found", "flagged", "altered", "accuracy", "chosen (verdict)"],
         [...new Set(attack.map(({ variant }) => variant))].map((variant) =>
           attackLine(
             variant,
@@ -89,10 +89,12 @@ function section(model: string, rows: readonly StudyRow[]): string {
 function attackLine(variant: string, rows: readonly StudyRow[]): string[] {
   const made = rows.filter(({ test }) => test);
   const forms = [...new Set(rows.map(({ form }) => form))].filter((form) => form !== "");
-  if (made.length === 0) return [variant, "–", "–", "–", "–", "–", "–", forms.join(" / ")];
+  if (made.length === 0)
+    return [variant, String(rows.length), "–", "–", "–", "–", "–", "–", forms.join(" / ")];
   const change = made.map(({ test }) => share(test!.accuracy) - share(test!.unpatched));
   return [
     variant,
+    String(rows.length),
     ...(["attack", "right", "found", "flagged", "altered"] as const).map((name) => spreadOf(rows, name)),
     spread(change, true),
     forms.join(" / "),
