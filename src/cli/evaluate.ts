@@ -95,9 +95,11 @@ Examples:
 
 function commandOf({ model, test, detector, target }: Options): string[] {
   return [
-    ...["atpatch", "evaluate", "--model", nameOf(model), "--test", nameOf(test)],
-    ...(detector === undefined ? [] : ["--detector", nameOf(detector)]),
-    ...(target === undefined ? [] : ["--target", target]),
+    "atpatch evaluate",
+    `--model ${nameOf(model)}`,
+    `--test ${nameOf(test)}`,
+    ...(detector === undefined ? [] : [`--detector ${nameOf(detector)}`]),
+    ...(target === undefined ? [] : [`--target ${nameOf(target)}`]),
     "--baselines",
   ];
 }

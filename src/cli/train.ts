@@ -131,9 +131,13 @@ async function trained(
 function commandOf(options: Options): string[] {
   const { model, debug, out, falseFlagRate, maxAltered, seed } = options;
   return [
-    ...["atpatch", "train", "--model", nameOf(model), "--debug", nameOf(debug), "--out", nameOf(out)],
-    ...["--false-flag-rate", String(falseFlagRate), "--max-altered", String(maxAltered)],
-    ...["--seed", String(seed)],
+    "atpatch train",
+    `--model ${nameOf(model)}`,
+    `--debug ${nameOf(debug)}`,
+    `--out ${nameOf(out)}`,
+    `--false-flag-rate ${falseFlagRate}`,
+    `--max-altered ${maxAltered}`,
+    `--seed ${seed}`,
     ...(options.acceptPartial ? ["--accept-partial"] : []),
     ...(options.detect ? ["--detect"] : []),
     ...(options.conformal ? ["--conformal"] : []),

@@ -21,15 +21,15 @@ export async function changedAnswers(
   return Promise.all(
     listed.map(async ({ sample, label, unpatched, patched, columns }, i) => {
       const { id, instance } = store.samples[sample] as DebugSample;
-      const { inputs, locate } = prepared[i]!;
+      const own = prepared[i]!;
       return {
         id,
         label: nameOf(label),
         before: nameOf(unpatched),
         after: nameOf(patched),
         effect: unpatched === label ? "lost" : patched === label ? "won" : "wrong either way",
-        flagged: columns.map((column) => placeText(locate(column), column)).join(", "),
-        picture: task.layout.kind === "grid" ? await pictureOf(Object.values(inputs)[0]) : null,
+        flagged: columns.map((column) => placeText(own.locate(column), column)).join(", "),
+        picture: task.layout.kind === "grid" ? await pictureOf(Object.values(own.inputs)[0]) : null,
         excerpt: excerptOf(instance),
       } as const;
     }),

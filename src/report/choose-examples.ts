@@ -18,25 +18,26 @@ const wasWrong = ({ set, unpatched, label }: Judged): boolean => set === "failin
 const kinds: readonly Kind[] = [
   { why: "failing, repaired", most: 2, is: (s) => wasWrong(s) && s.patched === s.label },
   {
-    why: "failing, flagged, still wrong",
+    why: "failing, patched, still wrong",
     most: 1,
     is: (s) => wasWrong(s) && s.columns.length > 0 && s.patched !== s.label,
   },
   {
-    why: "failing, not flagged",
+    why: "failing, left alone",
     most: 1,
     is: (s) => wasWrong(s) && s.columns.length === 0 && s.patched !== s.label,
   },
   { why: "clean, answer changed", most: 1, is: (s) => s.set === "clean" && s.patched !== s.unpatched },
   {
-    why: "clean, flagged, answer kept",
+    why: "clean, patched, answer kept",
     most: 1,
-    is: (s) => s.set === "clean" && s.triggered && s.patched === s.unpatched,
+    is: (s) => s.set === "clean" && s.columns.length > 0 && s.patched === s.unpatched,
   },
   {
     why: "clean, untouched",
     most: 1,
-    is: (s) => s.set === "clean" && !s.triggered && s.patched === s.unpatched && s.patched === s.label,
+    is: (s) =>
+      s.set === "clean" && s.columns.length === 0 && s.patched === s.unpatched && s.patched === s.label,
   },
 ];
 

@@ -21,9 +21,7 @@ const entities: Readonly<Record<string, string>> = {
 };
 
 /** Control characters that HTML forbids, and those that turn the direction of what follows. */
-// oxlint-disable-next-line no-control-regex -- these are the characters to be shown instead of obeyed
-const unprintable =
-  /[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u200E\u200F\u202A-\u202E\u2066-\u2069]/g;
+const unprintable = /(?![\t\n\r])\p{Cc}|\p{Bidi_Control}/gu;
 
 /** Text as it can stand between tags and inside quoted attributes. */
 export function escapeText(text: string): string {

@@ -108,8 +108,8 @@ figcaption { margin-top: 2px }
 .token-line p { font-size: 16px; line-height: 2; overflow-wrap: anywhere; min-width: 0 }
 .token { padding: 2px 1px; border-radius: 4px }
 .token.flagged { outline: 2px solid var(--flag); outline-offset: 1px }
-.row-view { display: grid; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); gap: 4px 32px }
-.feature { display: grid; grid-template-columns: 116px 1fr 84px; gap: 8px; align-items: center; padding: 3px 6px; font-size: 13px }
+.row-view { display: grid; grid-template-columns: repeat(auto-fill, minmax(400px, 1fr)); gap: 4px 48px }
+.feature { display: grid; grid-template-columns: 120px 1fr 140px; gap: 8px; align-items: center; padding: 3px 6px; font-size: 13px }
 .feature b { font-weight: 600; overflow-wrap: anywhere } .feature span { color: var(--muted); overflow-wrap: anywhere }
 .feature svg { display: block } .feature rect { rx: 2px } rect.was { fill: var(--was) } rect.is { fill: var(--is) }
 .feature.flagged { border-radius: 6px; outline: 2px solid var(--flag) }

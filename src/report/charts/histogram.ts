@@ -1,4 +1,5 @@
 /** Gate scores of clean and failing samples back to back, with the thresholds. */
+import { numberText } from "../figures.ts";
 import { html, type Html } from "../html.ts";
 
 export interface Histogram {
@@ -81,10 +82,10 @@ export function histogramChart(
     <line class="axis" x1="0" x2="${width}" y1="${half}" y2="${half}" />
     ${bars(clean, "clean", true)} ${bars(failing, "failing", false)} ${line(thresholds.column, "lax")}
     ${line(thresholds.gate, "gate")}
-    <text x="0" y="${2 * half + 16}">${low.toFixed(1)}</text>
-    <text x="${width}" y="${2 * half + 16}" text-anchor="end">${high.toFixed(1)}</text>
+    <text x="0" y="${2 * half + 16}">${numberText(low, 1)}</text>
+    <text x="${width}" y="${2 * half + 16}" text-anchor="end">${numberText(high, 1)}</text>
     <text class="gate" x="${x(thresholds.gate).toFixed(1)}" y="${2 * half + 16}" text-anchor="middle">
-      gate ${thresholds.gate.toFixed(2)}
+      gate ${numberText(thresholds.gate, 2)}
     </text>
     <text class="side" x="4" y="14">clean</text>
     <text class="side" x="4" y="${2 * half - 6}">failing</text>

@@ -34,7 +34,9 @@ export function alternativesSection({ evaluation, detector }: ReportData): Html 
           <tr>
             <th></th>
             <th></th>
-            <th class="n">attack success</th>
+            <th class="n">
+              ${evaluation.fairness.length === 0 ? "attack success" : "failing, wrong answer"}
+            </th>
             <th class="n">failing, right answer</th>
             <th class="n">clean accuracy</th>
             <th class="n">clean answers changed</th>

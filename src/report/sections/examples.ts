@@ -9,15 +9,15 @@ export function examplesSection({ examples, detector }: ReportData): Html | null
   const [first] = examples;
   if (first === undefined) return null;
   const kinds = {
-    picture: "Warmer patches get more attention",
-    text: "Warmer tokens get more attention, as the mean over the sites",
-    row: "A bar is the attention that a feature gets, as the mean over the sites: grey before, blue after",
-    other: "Attention by key",
+    picture: "Warmer patches get more attention; what gets an even share or less is left plain.",
+    text: "Warmer tokens get more attention, as the mean over the sites; what gets an even share or less is left plain.",
+    row: "A bar is the attention that a feature gets, as the mean over the sites: grey before, blue after.",
+    other: "Attention by key.",
   };
   return sectionHtml({
     id: "examples",
     title: detector === null ? "What the model attends to" : "Attention, before and after",
-    lead: `${kinds[first.content.kind]}; what gets an even share or less is left plain.${detector === null ? "" : " Framed in green: flagged and repaired."}`,
+    lead: `${kinds[first.content.kind]}${detector === null ? "" : " Framed in green: repaired."}`,
     body: examples.map(exampleHtml),
   });
 }
