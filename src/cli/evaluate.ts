@@ -7,6 +7,7 @@ import { fullEvaluation } from "../training/full-evaluation.ts";
 import { ModelRuns } from "../training/model-runs.ts";
 import { SampleStore } from "../training/sample-store.ts";
 import { readBundle, readDebugFile } from "./files.ts";
+import { diagnose } from "./diagnosis.ts";
 import { evaluationText } from "./evaluation-text.ts";
 import { shippedBundle } from "./instrument.ts";
 import { openBatchEngine, openModel, taskOf, withEngine } from "./opened-model.ts";
@@ -33,7 +34,8 @@ export function evaluateCommand(context: Context): Command {
       "--target <class>",
       "the answer an attack wants, by index or label; default: the most frequent wrong one",
     )
-    .option("--baselines", "also measure what else could be done about it")
+    .option("--baselines", "also measure what else could be done about it (default)")
+    .option("--no-baselines", "leave that out: faster")
     .addOption(reportOptions.report)
     .addOption(reportOptions.force)
     .option("--json", "print one JSON document")
@@ -45,12 +47,13 @@ detector flatter it: use others. The floor of attack success is the share of cle
 answers with the target by itself. Tables whose atpatch.json names protected columns and the favourable label get SPD, DI,
 EOD, AAOD and individual discrimination (IDR) as well.
 
---report measures the alternatives too and writes index.html, one page that loads nothing from elsewhere (the verdict first, then
-figures, attention before and after, scores, changed answers, limits), and report.json. A report that lies there is replaced.
+--report writes index.html, one page that loads nothing from elsewhere (the verdict first, then figures, attention before and
+after, scores, changed answers, limits), and report.json. A report that lies there is replaced. Where there is no detector it
+asks whether attention columns carry the failures at all, which takes as long as training.
 
 Examples:
   $ atpatch evaluate --model models/gtsrb-vit --test models/gtsrb-vit/test.jsonl.gz
-  $ atpatch evaluate --model models/signs --detector patch.safetensors --test test.jsonl --baselines --json
+  $ atpatch evaluate --model models/signs --detector patch.safetensors --test test.jsonl --json
   $ atpatch evaluate --model models/gtsrb-vit --test models/gtsrb-vit/test.jsonl.gz --report report/`,
     )
     .action(async (options: Options) => {
@@ -71,12 +74,15 @@ Examples:
         const judgement = await fullEvaluation(runs, {
           bundle,
           ...(target !== undefined && { target }),
-          baselines: options.baselines === true || options.report !== undefined,
+          baselines: options.baselines !== false,
           attributes: protectedAttributes(model.folder.settings.columns ?? []),
           favourable: model.folder.settings.favourable ?? null,
           progress: (stage, done, all) => output.progress(stage, done, all),
         });
+        const refusal =
+          options.report !== undefined && bundle === null ? await diagnose(model, samples, output) : null;
         const making = {
+          ...(refusal && { refusal }),
           model,
           runs,
           judgement,
@@ -93,14 +99,14 @@ Examples:
     });
 }
 
-function commandOf({ model, test, detector, target }: Options): string[] {
+function commandOf({ model, test, detector, target, baselines }: Options): string[] {
   return [
     "atpatch evaluate",
     `--model ${nameOf(model)}`,
     `--test ${nameOf(test)}`,
     ...(detector === undefined ? [] : [`--detector ${nameOf(detector)}`]),
     ...(target === undefined ? [] : [`--target ${nameOf(target)}`]),
-    "--baselines",
+    ...(baselines === false ? ["--no-baselines"] : []),
   ];
 }
 

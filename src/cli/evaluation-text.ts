@@ -45,7 +45,7 @@ function numberText(value: number | null): string {
 }
 
 function mcnemarText({ only_unpatched: lost, only_patched: won, p }: McNemar): string {
-  return `${lost} lost, ${won} won (McNemar p = ${p < 0.001 ? "< 0.001" : p.toFixed(3)})`;
+  return `${lost} lost, ${won} won (McNemar p ${p < 0.001 ? "< 0.001" : `= ${p.toFixed(3)}`})`;
 }
 
 function latencyText(

@@ -90,6 +90,16 @@ describe("evaluate --report", () => {
     expect(after).not.toEqual(before);
   });
 
+  it("asks for the cause where there is no detector, and says first that columns do not carry it", async () => {
+    const report = join(folder, "no-detector");
+    const test = await few("mnist-blend", "test.jsonl.gz", 110, 9);
+    const args = ["--model", modelFolder("mnist-blend"), "--test", test, "--report", report];
+    expect((await atpatch("evaluate", ...args, "--no-baselines")).code).toBe(0);
+    const page = shown(await readFile(join(report, "index.html"), "utf8"));
+    expect(page).toMatch(/<h1>Attention columns do not carry these failures: /);
+    expect(page).toContain("when some window of columns is repaired");
+  });
+
   it("refuses a folder of somebody else before it does any work", async () => {
     const { code, err } = await atpatch(
       "evaluate",
