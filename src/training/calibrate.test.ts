@@ -33,6 +33,12 @@ describe("gateThresholds", () => {
     expect(measuredRate(99, 0.05, 2, two)).toBeLessThan(0.056);
   });
 
+  it("stays above a score whose neighbour is the very next number", () => {
+    const scores = [-49.99999999999989, -49.99999999999991, -49.9999999999999, 0];
+    const [gate] = gateThresholds([scores.map((score) => [score])], 3);
+    expect(scores.filter((score) => score >= gate!)).toHaveLength(2);
+  });
+
   it("flags fewer than `rank` of the samples it was made from, and rank − 1 with one site and no ties", () => {
     fc.assert(
       fc.property(

@@ -45,7 +45,10 @@ const lowest = -1e30;
 /** A threshold over `score` but not over `next`, with room for the rounding of the runtime. */
 function justAbove(score: number, next: number): number {
   const room = 1e-3 * (1 + Math.abs(score));
-  return next > score ? score + Math.min(room, (next - score) / 2) : score + room;
+  if (next <= score) return score + room;
+  const above = score + Math.min(room, (next - score) / 2);
+  // Between neighbouring numbers half the way rounds back to the score; the next one then is the threshold.
+  return above > score ? above : next;
 }
 
 /** The `share`-quantile of all clean column scores of a site: what a column of a gated sample must reach. */
