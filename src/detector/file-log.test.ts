@@ -3,31 +3,36 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { exampleDraft } from "../test/store.contract.ts";
-import { FileLog, type LogFile } from "./file-log.ts";
+import { FileLog, logFlags, type LogFile } from "./file-log.ts";
 
 /** A real file whose operations can be made to fail, writes after the first half. */
 class FailingFile implements LogFile {
   readonly #file: FileHandle;
-  readonly failing = new Set<"appendFile" | "sync" | "truncate">();
+  readonly failing = new Set<"appendFile" | "flush" | "truncate">();
 
   constructor(file: FileHandle) {
     this.#file = file;
   }
 
   async appendFile(data: string | Uint8Array): Promise<void> {
-    if (!this.failing.has("appendFile")) return this.#file.appendFile(data);
-    await this.#file.appendFile(data.slice(0, data.length / 2));
-    throw new Error("no space left on device");
+    const half = this.failing.has("appendFile");
+    await this.#file.appendFile(half ? data.slice(0, data.length / 2) : data);
+    if (half) throw new Error("no space left on device");
+    if (this.failing.has("flush")) throw new Error("input/output error");
   }
 
   async sync(): Promise<void> {
-    if (this.failing.has("sync")) throw new Error("input/output error");
+    if (this.failing.has("flush")) throw new Error("input/output error");
     await this.#file.sync();
   }
 
   async truncate(length?: number): Promise<void> {
     if (this.failing.has("truncate")) throw new Error("input/output error");
     await this.#file.truncate(length);
+  }
+
+  get fd(): number {
+    return this.#file.fd;
   }
 
   get read(): LogFile["read"] {
@@ -52,7 +57,7 @@ describe("file log on a failing disk", () => {
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), "atpatch-log-"));
     path = join(folder, "control.jsonl");
-    file = new FailingFile(await open(path, "a+"));
+    file = new FailingFile(await open(path, logFlags));
     log = await FileLog.open(file);
     await log.append(exampleDraft(1));
   });
@@ -84,7 +89,7 @@ describe("file log on a failing disk", () => {
   });
 
   it("does not count an entry that may not have reached the disk", async () => {
-    file.failing.add("sync");
+    file.failing.add("flush");
     await expect(log.append(exampleDraft(2))).rejects.toThrow("could not be written");
     file.failing.clear();
     expect(await log.read()).toHaveLength(1);
@@ -96,7 +101,7 @@ describe("file log after a crash", () => {
   it("loses exactly the last entry when that was cut off at any byte", async () => {
     const folder = await mkdtemp(join(tmpdir(), "atpatch-log-"));
     const path = join(folder, "control.jsonl");
-    const file = await open(path, "a+");
+    const file = await open(path, logFlags);
     const log = await FileLog.open(file);
     await log.append(exampleDraft(1));
     const keep = (await file.stat()).size;

@@ -5,12 +5,13 @@
  * One process at a time may use it.
  */
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, stat, unlink } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { AtPatchError } from "../shared/errors.ts";
 import { bundleId } from "./bundle.ts";
 import type { ControlDraft, ControlEntry } from "./control-log.ts";
-import { FileLog } from "./file-log.ts";
+import { FileLog, logFlags } from "./file-log.ts";
 import {
   isDetectorId,
   unknownDetector,
@@ -56,7 +57,7 @@ export class FileStore implements DetectorStore {
     for (const name of await readdir(detectors)) {
       if (name.startsWith(temporary)) await rm(join(detectors, name), { force: true });
     }
-    const file = await open(join(folder, "control.jsonl"), "a+", privateFile);
+    const file = await open(join(folder, "control.jsonl"), logFlags, privateFile);
     try {
       for (const directory of [detectors, folder, root, dirname(root)]) await syncDirectory(directory);
       return new FileStore(detectors, await FileLog.open(file));
@@ -94,17 +95,23 @@ export class FileStore implements DetectorStore {
     return bytes;
   }
 
+  async find(id: string): Promise<StoredDetector> {
+    const found = isDetectorId(id) ? await this.#stat(id) : null;
+    if (!found) throw unknownDetector(id);
+    return described(found);
+  }
+
   async list(): Promise<StoredDetector[]> {
     const names = (await readdir(this.#detectors)).filter(isDetectorId);
     const stored = await Promise.all(names.map((id) => this.#stat(id)));
     return stored
       .filter((detector) => detector !== null)
       .sort((a, b) => a.written - b.written || (a.id < b.id ? -1 : 1))
-      .map(({ id, size, written }) => ({ id, size, uploadedAt: new Date(written).toISOString() }));
+      .map(described);
   }
 
   async delete(id: string): Promise<void> {
-    if (!isDetectorId(id) || !(await this.#stat(id))) throw unknownDetector(id);
+    await this.find(id);
     await unlink(join(this.#detectors, id));
     await syncDirectory(this.#detectors);
   }
@@ -126,14 +133,30 @@ export class FileStore implements DetectorStore {
   }
 
   async #read(id: string): Promise<Uint8Array | null> {
-    return orNullWhenMissing(readFile(join(this.#detectors, id)));
+    const read = async (): Promise<Uint8Array> => readFileSync(join(this.#detectors, id));
+    // In one go: whoever reads a bundle hashes it next, which takes longer, and at load each of the four trips to a thread
+    // that a reading makes otherwise costs an activation milliseconds.
+    return orNullWhenMissing(read());
   }
 
-  async #stat(id: string): Promise<{ id: string; size: number; written: number } | null> {
+  async #stat(id: string): Promise<FileFacts | null> {
     const found = await orNullWhenMissing(stat(join(this.#detectors, id)));
     return found && { id, size: found.size, written: found.mtimeMs };
   }
 }
+
+/** A stored file; `written` in ms since the epoch. */
+interface FileFacts {
+  readonly id: string;
+  readonly size: number;
+  readonly written: number;
+}
+
+const described = ({ id, size, written }: FileFacts): StoredDetector => ({
+  id,
+  size,
+  uploadedAt: new Date(written).toISOString(),
+});
 
 async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
   const file = await open(path, "wx", privateFile);

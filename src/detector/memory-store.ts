@@ -39,12 +39,14 @@ export class MemoryStore implements DetectorStore {
     return new Uint8Array(stored.bytes);
   }
 
+  async find(id: string): Promise<StoredDetector> {
+    const stored = this.#detectors.get(id);
+    if (!stored) throw unknownDetector(id);
+    return { id, size: stored.bytes.length, uploadedAt: stored.uploadedAt };
+  }
+
   async list(): Promise<StoredDetector[]> {
-    return [...this.#detectors].map(([id, { bytes, uploadedAt }]) => ({
-      id,
-      size: bytes.length,
-      uploadedAt,
-    }));
+    return Promise.all([...this.#detectors.keys()].map((id) => this.find(id)));
   }
 
   async delete(id: string): Promise<void> {

@@ -5,7 +5,7 @@ import type { Bundle, BundleMetadata } from "./bundle.ts";
 
 /** What runs detectors; the engine's side of the registry. */
 export interface DetectorHost {
-  /** Resolves when every worker has the tensors. Idempotent per id. */
+  /** A run that starts after it has resolved can use the detector. Idempotent per id. */
   publish(id: string, tensors: DetectorTensors): Promise<void>;
   /** Forgets a detector that no request uses any more. */
   retire(id: string): Promise<void>;

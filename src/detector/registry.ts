@@ -19,7 +19,7 @@ import type {
   RegistrySnapshot,
   UploadResult,
 } from "./registry-types.ts";
-import { unknownDetector, type DetectorStore, type HistoryQuery, type StoredDetector } from "./store.ts";
+import type { DetectorStore, HistoryQuery } from "./store.ts";
 
 export type * from "./registry-types.ts";
 
@@ -148,7 +148,7 @@ export class DetectorRegistry {
   remove(id: string, change: Change): Promise<void> {
     return this.#changes.run(async () => {
       this.#ledger.checkRevision(change);
-      await this.#find(id);
+      await this.#store.find(id);
       const { state } = this.#ledger;
       const [role] = rolesOf(id, state);
       if (role !== undefined && role !== "previous") throw inUse(id, role);
@@ -165,7 +165,7 @@ export class DetectorRegistry {
 
   /** @throws AtPatchError ATPATCH_UNKNOWN_DETECTOR */
   async describe(id: string): Promise<DetectorDescription> {
-    const stored = await this.#find(id);
+    const stored = await this.#store.find(id);
     const { metadata } = parseBundle(await this.#store.get(id));
     return { ...stored, ...this.#standing(id), metadata };
   }
@@ -223,19 +223,13 @@ export class DetectorRegistry {
 
   async #hold(id: string): Promise<Lease<BundleMetadata>> {
     // Published is not enough: an upload publishes a detector for its self-test before it is stored.
-    await this.#find(id);
+    await this.#store.find(id);
     return this.#published.hold(id, async () => {
       const bundle = parseBundle(await this.#store.get(id));
       // The model may have been replaced since the bundle was stored.
       checkFits(bundle, this.#description);
       return bundle;
     });
-  }
-
-  async #find(id: string): Promise<StoredDetector> {
-    const stored = (await this.#store.list()).find((candidate) => candidate.id === id);
-    if (!stored) throw unknownDetector(id);
-    return stored;
   }
 
   #standing(id: string): Pick<DetectorInfo, "role" | "roles"> {

@@ -31,6 +31,8 @@ export interface DetectorStore {
    * @throws AtPatchError ATPATCH_UNKNOWN_DETECTOR; ATPATCH_INTERNAL when the stored bytes were damaged
    */
   get(id: string): Promise<Uint8Array>;
+  /** What is known of a bundle without reading it. @throws AtPatchError ATPATCH_UNKNOWN_DETECTOR */
+  find(id: string): Promise<StoredDetector>;
   /** All bundles, the oldest first. */
   list(): Promise<StoredDetector[]>;
   /** @throws AtPatchError ATPATCH_UNKNOWN_DETECTOR */

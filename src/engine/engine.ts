@@ -83,7 +83,7 @@ export interface RunResult {
  */
 export interface InferenceEngine {
   readonly description: PatchDescription;
-  /** Sends a detector's tensors to every worker; resolves when all have them. Idempotent per id. */
+  /** Gives a detector's tensors to every worker: a run that is accepted afterwards can name it. Idempotent per id. */
   publish(id: string, tensors: DetectorTensors): Promise<void>;
   /**
    * Forgets a detector everywhere. Runs that name it afterwards fail; those accepted before still have it, and the promise

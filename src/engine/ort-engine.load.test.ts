@@ -1,4 +1,5 @@
 /** The engine under load and at its limits. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { EngineHarness, crash, ending, roundsFor, run } from "../test/engine-harness.ts";
 import { toyDetector, toyRepairModel } from "../test/engine-models.ts";
@@ -150,6 +151,8 @@ describe("publishing and retiring under load", () => {
       current = next;
       retired.push(engine.retire(`d${next - 1}`));
       if (next === 50) crash(harness.threads[0]!);
+      // Publishing waits for no run; the clients need their share of the time.
+      await sleep(1);
     }
     swaps.abort();
     await Promise.all([...clients, ...retired]);

@@ -70,7 +70,7 @@ export async function createOrtEngine(options: OrtEngineOptions): Promise<Infere
     outputs: patched.description.outputs.map(({ name }) => name),
     observer,
   });
-  await published.publish(null, options.neutral);
+  published.publish(null, options.neutral);
   const outputs = new Set(await pool.start());
   return new OrtEngine(pool, published, scheduler, {
     limits: { description: patched.description, outputs, maxBatch: options.maxBatch ?? Infinity },
@@ -116,7 +116,7 @@ class OrtEngine implements InferenceEngine {
   }
 
   async publish(id: string, tensors: DetectorTensors): Promise<void> {
-    await this.#published.publish(id, tensors);
+    this.#published.publish(id, tensors);
   }
 
   async retire(id: string): Promise<void> {

@@ -52,7 +52,7 @@ export type RunOutcome = Omit<RunResult, "queueMs">;
 export type FromWorker =
   | { readonly kind: "ready"; readonly outputs: readonly string[] }
   | { readonly kind: "unusable"; readonly message: string }
-  /** Answers `publish` and `retire`, in order. */
+  /** Answers `retire`, in order. */
   | { readonly kind: "acknowledged" }
   | { readonly kind: "done"; readonly outcome: RunOutcome }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };

@@ -10,14 +10,14 @@ import type { DetectorKey } from "./protocol.ts";
 
 /** What tells the workers. */
 export interface DetectorCarrier {
-  publish(detector: DetectorKey, tensors: Frame): Promise<void>;
+  /** Every run that is handed to a worker afterwards finds the detector. */
+  publish(detector: DetectorKey, tensors: Frame): void;
+  /** Resolves when no worker has it any more. */
   retire(detector: DetectorKey): Promise<void>;
 }
 
 interface Entry {
   readonly tensors: Frame;
-  /** Settled when every worker has the tensors. */
-  readonly published: Promise<void>;
   /** Runs that hold it. */
   holders: number;
   /** Set between `retire` and the end of the last run that holds it. */
@@ -51,18 +51,17 @@ export class PublishedDetectors {
    * Sends a detector to every worker. An id stands for its content: tensors of an id that is there already are ignored.
    * @throws AtPatchError ATPATCH_UNPROCESSABLE when the runtime does not take a tensor's datatype
    */
-  async publish(detector: DetectorKey, tensors: DetectorTensors): Promise<void> {
-    let entry = this.#entries.get(detector);
-    if (entry === undefined) {
-      for (const name of detectorTensorNames) toOrtType(tensors[name].datatype, name);
-      const frame = packFrame({ ...tensors }, (bytes) => this.#allocate(bytes));
-      const published = this.#carrier.publish(detector, frame);
-      entry = { tensors: frame, published, holders: 0, retirement: undefined };
-      this.#entries.set(detector, entry);
+  publish(detector: DetectorKey, tensors: DetectorTensors): void {
+    const entry = this.#entries.get(detector);
+    if (entry !== undefined) {
+      entry.retirement?.resolve();
+      entry.retirement = undefined;
+      return;
     }
-    entry.retirement?.resolve();
-    entry.retirement = undefined;
-    await entry.published;
+    for (const name of detectorTensorNames) toOrtType(tensors[name].datatype, name);
+    const frame = packFrame({ ...tensors }, (bytes) => this.#allocate(bytes));
+    this.#entries.set(detector, { tensors: frame, holders: 0, retirement: undefined });
+    this.#carrier.publish(detector, frame);
   }
 
   /**

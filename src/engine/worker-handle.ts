@@ -56,9 +56,12 @@ export class WorkerHandle {
     });
   }
 
-  /** Hands a detector over; resolves when the worker has it, or has ended. */
-  publish(detector: DetectorKey, tensors: Frame): Promise<void> {
-    return this.#acknowledged({ kind: "publish", detector, tensors });
+  /**
+   * Hands a detector over. Messages keep their order, so every run that is handed over later finds it: nobody has to
+   * wait for the run that the worker may be in.
+   */
+  publish(detector: DetectorKey, tensors: Frame): void {
+    if (this.#alive) this.#post({ kind: "publish", detector, tensors });
   }
 
   /** Frees a detector; resolves when the worker has done it, or has ended. */

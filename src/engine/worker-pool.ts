@@ -83,8 +83,8 @@ export class WorkerPool implements DetectorCarrier {
     if (this.#ready.has(worker)) this.#becomeIdle(worker);
   }
 
-  async publish(detector: DetectorKey, tensors: Frame): Promise<void> {
-    await Promise.all([...this.#workers].map((worker) => worker.publish(detector, tensors)));
+  publish(detector: DetectorKey, tensors: Frame): void {
+    for (const worker of this.#workers) worker.publish(detector, tensors);
   }
 
   async retire(detector: DetectorKey): Promise<void> {
@@ -103,7 +103,7 @@ export class WorkerPool implements DetectorCarrier {
     const worker = this.#options.spawn();
     this.#workers.add(worker);
     void worker.ended.then(() => this.#workers.delete(worker));
-    for (const [detector, tensors] of this.#options.detectors()) void worker.publish(detector, tensors);
+    for (const [detector, tensors] of this.#options.detectors()) worker.publish(detector, tensors);
     return worker;
   }
 

@@ -24,7 +24,6 @@ async function serve(port: MessagePort, start: WorkerStart): Promise<void> {
     switch (message.kind) {
       case "publish":
         session.publish(message.detector, message.tensors);
-        post({ kind: "acknowledged" });
         return;
       case "retire":
         session.retire(message.detector);

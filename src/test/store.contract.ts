@@ -64,6 +64,7 @@ export function testStore(name: string, open: () => Promise<DetectorStore>): voi
       expect(list.map(({ id, size }) => [id, size])).toEqual(
         [3, 1, 2].map((size) => [bundleId(new Uint8Array(size)), size]),
       );
+      for (const stored of list) expect(await store.find(stored.id)).toEqual(stored);
       for (const { uploadedAt } of list) {
         expect(new Date(uploadedAt).toISOString()).toBe(uploadedAt);
         expect(Date.parse(uploadedAt)).toBeGreaterThanOrEqual(before - 1000);
