@@ -1,9 +1,11 @@
 /** A proxy of a script's own, in a process of its own, with the calls that scripts make. */
+import { once } from "node:events";
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
 
 const token = "bench";
 
@@ -92,6 +94,11 @@ export class OwnProxy {
     await this.#admin("PUT", "/active", { detector, reason });
   }
 
+  /** Somebody who activates detectors on an event loop of its own, `end` when done. */
+  operator(): Operator {
+    return new Operator(`${this.#origin}/admin/models/${this.model}/active`);
+  }
+
   async setPolicy(policy: Readonly<Record<string, unknown>>): Promise<void> {
     await this.#admin("PUT", "/policy", policy);
   }
@@ -132,5 +139,34 @@ export class OwnProxy {
     const answer: unknown = await response.json();
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${JSON.stringify(answer)}`);
     return answer;
+  }
+}
+
+/** One activation, in ms of the caller's `performance.now()`. */
+export interface Activation {
+  readonly called: number;
+  readonly answered: number;
+}
+
+/** See {@link OwnProxy.operator}. */
+export class Operator {
+  readonly #worker: Worker;
+
+  constructor(url: string) {
+    this.#worker = new Worker(new URL("operator.mjs", import.meta.url), { workerData: { url, token } });
+  }
+
+  /** @throws Error unless the answer is 200 */
+  async activate(detector: string, reason: string): Promise<Activation> {
+    this.#worker.postMessage({ detector, reason });
+    const [{ called, answered, error }] = (await once(this.#worker, "message")) as [
+      Activation & { readonly error: string | null },
+    ];
+    if (error !== null) throw new Error(`activation: ${error}`);
+    return { called: called - performance.timeOrigin, answered: answered - performance.timeOrigin };
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate();
   }
 }

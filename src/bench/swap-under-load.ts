@@ -92,6 +92,7 @@ async function swapUnderLoad(): Promise<boolean> {
       }
     }
   };
+  const operator = proxy.operator();
   const clients = Array.from({ length: options.connections }, client);
   await sleep(3_000);
   for (let swap = 0; swap < options.swaps;) {
@@ -99,10 +100,8 @@ async function swapUnderLoad(): Promise<boolean> {
     phase = "swapping";
     for (let within = 0; within < stretch && swap < options.swaps; within++, swap++) {
       const next = ids[(swap + 1) % rotating]!;
-      const called = performance.now();
-      active.begin(next, called);
-      await proxy.activate(next, `swap ${swap}`);
-      const answered = performance.now();
+      active.begin(next, performance.now());
+      const { called, answered } = await operator.activate(next, `swap ${swap}`);
       active.acknowledge(answered);
       activations.push(answered - called);
       await sleep(options.pause);
@@ -116,6 +115,7 @@ async function swapUnderLoad(): Promise<boolean> {
   }
   running = false;
   await Promise.all(clients);
+  await operator.end();
   const { shadow: table } = await proxy.state();
   Object.assign(shadowed, { scored: table?.samples ?? 0, dropped: table?.dropped ?? 0 });
 

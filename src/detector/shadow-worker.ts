@@ -1,8 +1,11 @@
 /** The scoring thread: one for the process, for all models, so that scoring never takes more than one core. */
 import { parentPort } from "node:worker_threads";
+import { standBack } from "../shared/thread-priority.ts";
 import { gates, type Scorer } from "./score.ts";
 import type { FromShadowWorker, ToShadowWorker } from "./shadow-protocol.ts";
 
+// Behind inference, which requests wait for.
+standBack(5);
 const port = parentPort!;
 const scorers = new Map<string, Scorer>();
 

@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { getPriority } from "node:os";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { float32, int32 } from "../shared/tensor.ts";
 import { toyDetector, toyRepairModel } from "../test/engine-models.ts";
@@ -31,6 +33,18 @@ describe("WorkerHandle", () => {
     expect((await worker.run(run("a"))).outputs["y"]).toEqual(float32([1, 1], [1101]));
     await worker.retire("a");
     await expect(worker.run(run("a"))).rejects.toMatchObject({ code: "ATPATCH_UNKNOWN_DETECTOR" });
+  });
+
+  it.runIf(process.platform === "linux")("computes behind the event loop", () => {
+    const niceness = (thread: string): number =>
+      Number(
+        readFileSync(`/proc/self/task/${thread}/stat`, "utf8")
+          .replace(/^.*\) /, "")
+          .split(" ")[16],
+      );
+    const own = getPriority(0);
+    const others = readdirSync("/proc/self/task").map(niceness);
+    expect(own).toBeLessThan(Math.max(...others));
   });
 
   it("ends once, and says so to whoever calls it afterwards", async () => {

@@ -1,6 +1,7 @@
 /** Entry of a worker thread: one session, one message after the other. Nothing but this file runs at import. */
 import { parentPort, workerData, type MessagePort } from "node:worker_threads";
 import { AtPatchError, messageOf } from "../shared/errors.ts";
+import { standBack } from "../shared/thread-priority.ts";
 import { PatchedSession } from "./ort-session.ts";
 import type { FromWorker, RunMessage, ToWorker, WorkerStart } from "./protocol.ts";
 import { resultTransfers } from "./transfer.ts";
@@ -9,6 +10,7 @@ if (parentPort === null) throw new Error("this file is the entry of a worker thr
 await serve(parentPort, workerData as WorkerStart);
 
 async function serve(port: MessagePort, start: WorkerStart): Promise<void> {
+  standBack(2);
   const post = (message: FromWorker, transfers: ArrayBuffer[] = []): void =>
     port.postMessage(message, transfers);
   let session: PatchedSession;
