@@ -39,7 +39,12 @@ export class OwnProxy {
   }
 
   /** Starts the built server with a state folder of its own. @throws Error unless it is ready within 60 s */
-  static async start(models: string, model: string, port: number): Promise<OwnProxy> {
+  static async start(
+    models: string,
+    model: string,
+    port: number,
+    settings: Readonly<Record<string, string>> = {},
+  ): Promise<OwnProxy> {
     const state = await mkdtemp(join(tmpdir(), "atpatch-bench-"));
     const child = spawn(process.execPath, ["dist/main.js"], {
       stdio: ["ignore", "ignore", "inherit"],
@@ -52,6 +57,7 @@ export class OwnProxy {
         ATPATCH_STATE: state,
         ATPATCH_ADMIN_TOKEN: token,
         ATPATCH_LOG_LEVEL: "warn",
+        ...settings,
       },
     });
     const proxy = new OwnProxy(model, `http://127.0.0.1:${port}`, child, state);
@@ -64,12 +70,17 @@ export class OwnProxy {
     throw new Error("the server did not become ready within 60 s");
   }
 
+  /** Sends SIGTERM and waits. @returns exit code, and how long it took in ms */
+  async terminate(): Promise<{ code: number | null; ms: number }> {
+    const began = performance.now();
+    const stopped = once(this.#child, "exit");
+    this.#child.kill("SIGTERM");
+    await stopped;
+    return { code: this.#child.exitCode, ms: performance.now() - began };
+  }
+
   async stop(): Promise<void> {
-    if (this.#child.exitCode === null) {
-      const stopped = new Promise((resolve) => this.#child.once("exit", resolve));
-      this.#child.kill("SIGTERM");
-      await stopped;
-    }
+    if (this.#child.exitCode === null) await this.terminate();
     await rm(this.#state, { recursive: true, force: true });
   }
 
@@ -111,6 +122,12 @@ export class OwnProxy {
   async residentMiB(): Promise<number> {
     const status = await readFile(`/proc/${this.#child.pid}/status`, "utf8");
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? NaN) / 1024;
+  }
+
+  /** Value of a metric without labels. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`${this.#origin}/metrics`)).text();
+    return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1] ?? NaN);
   }
 
   async #isReady(): Promise<boolean> {

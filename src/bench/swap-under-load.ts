@@ -94,7 +94,8 @@ async function swapUnderLoad(): Promise<boolean> {
   };
   const operator = proxy.operator();
   const clients = Array.from({ length: options.connections }, client);
-  await sleep(3_000);
+  // Allocators and compilers reach their usual size first.
+  await sleep(20_000);
   for (let swap = 0; swap < options.swaps;) {
     const began = performance.now();
     phase = "swapping";
