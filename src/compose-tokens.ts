@@ -55,15 +55,15 @@ export function watchTokens(
 ): () => void {
   const { tokensFile } = settings;
   if (tokensFile === null) return () => {};
-  const reload = (): void => {
-    readTokens(settings).then(
-      ({ entries }) => {
-        table.replace(entries);
-        done("ok");
-      },
-      (error: unknown) => done("failed", messageOf(error)),
-    );
+  const read = async (): Promise<void> => {
+    try {
+      table.replace((await readTokens(settings)).entries);
+    } catch (error) {
+      return done("failed", messageOf(error));
+    }
+    done("ok");
   };
+  const reload = (): void => void read();
   // Looked at by path: editors and secret managers put another file in its place.
   watchFile(tokensFile, { interval: everyMs, persistent: false }, reload);
   process.on("SIGHUP", reload);

@@ -26,12 +26,15 @@ export function contextOf(grpc: GrpcCall, tokens: TokenTable): CallContext {
   grpc.once("cancelled", () => gone.abort());
   const authorization = header("authorization");
   const token = bearerToken(authorization);
-  let refusal: unknown = null;
+  // A token that is refused is refused once a call asks for a scope, as over HTTP.
+  let refuse = (): void => {};
   let principal: Principal | null = null;
   try {
     if (token !== undefined) principal = tokens.identify(token, addressOf(grpc.getPeer()));
   } catch (error) {
-    refusal = error;
+    refuse = () => {
+      throw error;
+    };
   }
   const now = performance.now();
   // Milliseconds since 1970, or infinite.
@@ -50,7 +53,7 @@ export function contextOf(grpc: GrpcCall, tokens: TokenTable): CallContext {
       ...(Number.isFinite(left) && { deadline: now + left }),
     },
     authorize: (scope) => {
-      if (refusal !== null) throw refusal;
+      refuse();
       requireScope(principal, scope, authorization !== undefined);
     },
   };
