@@ -87,13 +87,14 @@ export class RandomGraph {
     return this.op("LayerNormalization", name, inputs, { axis: -1, epsilon: float(1e-6) });
   }
 
-  /** All layers, with the normalisation before each part, over x [B,T,width]; `mask` is added to the scores. */
-  encoder(x: string, mask?: string): string {
+  /** All layers, with the normalisation before each part, over `embedded` [B,T,width]; `mask` is added to the scores. */
+  encoder(embedded: string, mask?: string): string {
     const { width, heads, layers, mlpRatio } = this.#shape;
     const headShape = this.ints("head_shape", [0, 0, heads, width / heads]);
     const mergedShape = this.ints("merged_shape", [0, 0, width]);
     const scale = this.scalar("scale", 1 / Math.sqrt(width / heads));
     const gelu = this.#gelu();
+    let x = embedded;
     for (let layer = 0; layer < layers; layer++) {
       const at = `layer.${layer}`;
       const h = this.norm(`${at}.norm1`, x);
