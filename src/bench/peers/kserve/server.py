@@ -26,7 +26,12 @@ class Classifier(Model):
             infer_output = InferOutput(name, list(output.shape), "FP32")
             infer_output.set_data_from_numpy(output, binary_data=payload.use_binary_outputs)
             infer_outputs.append(infer_output)
-        return InferResponse(payload.id or generate_uuid(), self.name, infer_outputs)
+        return InferResponse(
+            payload.id or generate_uuid(),
+            self.name,
+            infer_outputs,
+            use_binary_outputs=payload.use_binary_outputs,
+        )
 
 
 if __name__ == "__main__":
