@@ -57,6 +57,9 @@ describe("under load and at the end", () => {
       code: "ATPATCH_QUEUE_FULL",
       headers: { "grpc-retry-pushback-ms": "1000" },
     });
+    // What is refused is not looked at first: this one has no tensor.
+    const empty = await client.call("ModelInfer", { model_name: "tiny" });
+    expect(empty).toMatchObject({ code: "ATPATCH_QUEUE_FULL" });
     expect((await Promise.all([first, second])).map(({ code }) => code)).toEqual(["OK", "OK"]);
   });
 

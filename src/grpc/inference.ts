@@ -65,16 +65,22 @@ export function inferenceHandlers(services: GrpcServices, version: string) {
   } satisfies Readonly<Record<string, UnaryHandler>>;
 }
 
-/** One inference; shared by the unary call and the stream. */
-export function infer(
+/**
+ * One inference; shared by the unary call and the stream. Its tensors are not even looked at while the model's queue is full:
+ * what is refused should cost little.
+ * @throws AtPatchError ATPATCH_QUEUE_FULL, and what the service throws
+ */
+export async function infer(
   services: GrpcServices,
   request: InferRequestMessage,
   { call }: CallContext,
   send: SendHeaders,
 ): Promise<InferResponseMessage> {
+  const version = given(request.model_version);
+  services.models.get(request.model_name, version).engine.requireRoom();
   return services.infer.infer(
     request.model_name,
-    given(request.model_version),
+    version,
     {
       decode: () => decodeRequest(request),
       encode: (answer) => {

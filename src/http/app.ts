@@ -30,20 +30,32 @@ export interface AppOptions {
   readonly logger?: FastifyBaseLogger;
   /** Whether detectors and policy can be changed here; default true. */
   readonly admin?: boolean;
+  /** How slow clients may be. */
+  readonly times?: ClientTimes;
   /** Folder of the built console; where `npm run build` leaves it when absent. */
   readonly console?: string;
 }
 
-/** Longest time a client may take to send a request, in milliseconds. */
-const requestTimeout = 120_000;
+/** Longest time a client may take, in milliseconds. */
+export interface ClientTimes {
+  /** To send the headers of a request. */
+  readonly headers: number;
+  /** To send a whole request. */
+  readonly request: number;
+}
+
+const clientTimes: ClientTimes = { headers: 20_000, request: 120_000 };
 
 export async function buildApp(services: Services, options: AppOptions): Promise<App> {
+  const times = options.times ?? clientTimes;
   const app: App = fastify({
     ...(options.logger && { loggerInstance: options.logger }),
     // installObservation writes the lines instead.
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: "request" }),
     bodyLimit: options.bodyLimit,
-    requestTimeout,
+    requestTimeout: times.request,
+    // Checked often enough that slow clients do not hold their connections for much longer.
+    http: { headersTimeout: times.headers, connectionsCheckingInterval: Math.ceil(times.headers / 4) },
     // Longer than the idle time of common load balancers, so that they hang up first.
     keepAliveTimeout: 72_000,
     forceCloseConnections: "idle",

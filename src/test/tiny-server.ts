@@ -7,7 +7,7 @@ import { createServices, detectorRoles } from "../compose.ts";
 import { MemoryStore } from "../detector/memory-store.ts";
 import { ShadowScorer } from "../detector/shadow-scorer.ts";
 import { createGrpcServer, type GrpcServer } from "../grpc/server.ts";
-import { buildApp } from "../http/app.ts";
+import { buildApp, type ClientTimes } from "../http/app.ts";
 import type { App, Services } from "../http/services.ts";
 import { createMetrics } from "../metrics/metrics.ts";
 import { EventBus } from "../service/events.ts";
@@ -34,6 +34,7 @@ export interface TinyServerOptions extends TinyModelOptions {
   readonly golden?: () => Promise<readonly GoldenSample[]>;
   readonly settings?: Partial<ServedEngineSettings & { maxInstances: number }>;
   readonly bodyLimit?: number;
+  readonly times?: ClientTimes;
   readonly recording?: Partial<RecorderSettings>;
   /** Folder of the built console. */
   readonly console?: string;
@@ -119,6 +120,7 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
     version: "0.0.0",
     bodyLimit: options.bodyLimit ?? 64 * 1024,
     ...(options.console !== undefined && { console: options.console }),
+    ...(options.times && { times: options.times }),
     logger: pino({ level: "debug" }, sink),
   };
   const app = await buildApp(services, frontEnd);
