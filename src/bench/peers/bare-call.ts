@@ -11,10 +11,10 @@ export function createBareCall({ path, inputs, output }: Question, threads: numb
     execArgv: [],
     serialization: "advanced",
   });
-  const answer = async (): Promise<unknown> => {
-    const gone = once(child, "exit").then(() => Promise.reject(new Error("the bare loop ended")));
-    return Promise.race([once(child, "message").then(([message]) => message as unknown), gone]);
-  };
+  const gone = once(child, "exit").then(() => Promise.reject(new Error("the bare loop ended")));
+  gone.catch(() => {});
+  const answer = (): Promise<unknown> =>
+    Promise.race([once(child, "message").then(([message]) => message as unknown), gone]);
   child.send({ path, threads, inputs, output });
   const first = answer() as Promise<number[]>;
   return {
@@ -25,8 +25,8 @@ export function createBareCall({ path, inputs, output }: Question, threads: numb
       return (await answer()) as LoadResult;
     },
     async end() {
-      child.disconnect();
-      if (child.exitCode === null) await once(child, "exit");
+      if (child.connected) child.disconnect();
+      await gone.catch(() => {});
     },
   };
 }

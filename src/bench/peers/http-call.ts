@@ -14,14 +14,8 @@ interface Message {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** @param parameters added to a request of the Open Inference Protocol */
-export function createHttpCall(
-  form: HttpForm,
-  port: number,
-  question: Question,
-  parameters: Readonly<Record<string, string>> = {},
-): Call {
-  const { path, body, headers } = write(form, question, parameters);
+export function createHttpCall(form: HttpForm, port: number, question: Question): Call {
+  const { path, body, headers } = write(form, question);
   const length = { "content-length": String(body.length) };
   const target: LoadTarget = {
     host: "127.0.0.1",
@@ -30,7 +24,7 @@ export function createHttpCall(
     method: "POST",
     headers: { ...headers, ...length },
   };
-  const generator = new LoadGenerator();
+  let generator: LoadGenerator | undefined;
   return {
     good: "200",
     async once() {
@@ -40,19 +34,23 @@ export function createHttpCall(
       if (!response.ok) throw new Error(`status ${response.status}: ${bytes.toString().slice(0, 200)}`);
       return readScores(form, question.output, bytes, response.headers);
     },
-    load: (connections, seconds) => generator.run({ target, body, connections, seconds }),
-    end: () => generator.end(),
+    load(connections, seconds) {
+      generator ??= new LoadGenerator();
+      return generator.run({ target, body, connections, seconds });
+    },
+    end: async () => generator?.end(),
   };
 }
 
-function write(form: HttpForm, { model, inputs }: Question, parameters: object): Message {
+function write(form: HttpForm, { model, inputs }: Question): Message {
   const json = { "content-type": "application/json" };
   const tensors = Object.entries(inputs);
   const path = form === "plain" ? "/predict" : `/v2/models/${model}/infer`;
   const text = (body: object): Uint8Array => Buffer.from(JSON.stringify(body));
   if (form === "plain") {
-    const nested = tensors.map(([name, { shape, data }]) => [name, nest(Array.from(data, Number), shape)]);
-    return { path, headers: json, body: text({ inputs: Object.fromEntries(nested) }) };
+    const nested: Record<string, unknown> = {};
+    for (const [name, { shape, data }] of tensors) nested[name] = nest(Array.from(data, Number), shape);
+    return { path, headers: json, body: text({ inputs: nested }) };
   }
   const inputOf = ([name, { datatype, shape }]: [string, Tensor], rest: object): object => ({
     name,
@@ -62,13 +60,13 @@ function write(form: HttpForm, { model, inputs }: Question, parameters: object):
   });
   if (form === "json") {
     const list = tensors.map((entry) => inputOf(entry, { data: Array.from(entry[1].data, Number) }));
-    return { path, headers: json, body: text({ inputs: list, parameters }) };
+    return { path, headers: json, body: text({ inputs: list }) };
   }
   const raw = tensors.map(([, tensor]) => writeRaw(tensor));
   const list = tensors.map((entry, index) =>
     inputOf(entry, { parameters: { binary_data_size: raw[index]!.length } }),
   );
-  const head = text({ inputs: list, parameters: { ...parameters, binary_data_output: true } });
+  const head = text({ inputs: list, parameters: { binary_data_output: true } });
   const headers = {
     "content-type": "application/octet-stream",
     "inference-header-content-length": String(head.length),

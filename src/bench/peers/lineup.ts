@@ -39,7 +39,8 @@ export const peers: readonly Peer[] = [
   {
     key: "litserve",
     name: "LitServe",
-    deployed: "one process for HTTP, one worker process with one session; max_batch_size where batching is on",
+    deployed:
+      "one process for HTTP, one worker process with one session; max_batch_size where batching is on",
     readyPath: "/health",
     forms: ["plain"],
     packages: ["litserve", "uvicorn", runtime],
