@@ -13,9 +13,10 @@ export function peerFolder(key: string): string {
 /**
  * The Python of a peer's environment; made anew when its pins have changed.
  * @param folder where the environments are kept
+ * @param ended gives up
  * @throws Error with the last words of the tool that failed
  */
-export async function preparePython(folder: string, key: string): Promise<string> {
+export async function preparePython(folder: string, key: string, ended: AbortSignal): Promise<string> {
   const pins = join(peerFolder(key), "requirements.txt");
   const environment = join(folder, key);
   const python = join(environment, "bin", "python");
@@ -25,12 +26,12 @@ export async function preparePython(folder: string, key: string): Promise<string
   process.stderr.write(`setting up ${key}\n`);
   await rm(environment, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
-  if (await output("uv", ["--version"]).catch(() => null)) {
-    await output("uv", ["venv", "--quiet", environment]);
-    await output("uv", ["pip", "install", "--quiet", "--python", python, "-r", pins]);
+  if (await output("uv", ["--version"], ended).catch(() => null)) {
+    await output("uv", ["venv", "--quiet", environment], ended);
+    await output("uv", ["pip", "install", "--quiet", "--python", python, "-r", pins], ended);
   } else {
-    await output("python3", ["-m", "venv", environment]);
-    await output(python, ["-m", "pip", "install", "--quiet", "-r", pins]);
+    await output("python3", ["-m", "venv", environment], ended);
+    await output(python, ["-m", "pip", "install", "--quiet", "-r", pins], ended);
   }
   await writeFile(marker, wanted);
   return python;
@@ -45,8 +46,11 @@ export async function versions(python: string, packages: readonly string[]): Pro
 }
 
 /** Runs a command to its end. @returns what it printed @throws Error with its last words unless it ends well */
-async function output(command: string, args: readonly string[]): Promise<string> {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+async function output(command: string, args: readonly string[], ended?: AbortSignal): Promise<string> {
+  const child = spawn(command, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    ...(ended && { signal: ended }),
+  });
   const [printed, complained] = [[] as Buffer[], [] as Buffer[]];
   child.stdout.on("data", (chunk: Buffer) => printed.push(chunk));
   child.stderr.on("data", (chunk: Buffer) => complained.push(chunk));

@@ -18,6 +18,9 @@ export interface Peer {
 
 const runtime = "onnxruntime";
 
+/** What the loop over the runtime without a server is called. */
+export const bare = "bare loop";
+
 /** The product is built and started as it ships, with its detector active. */
 export const atpatch = {
   key: "atpatch",
