@@ -92,7 +92,9 @@ export class Contest {
       const { call, server, figures } = this.#entries[(turn + index) % this.#entries.length]!;
       server?.resume();
       await call.load(connections, warmUp);
-      addRound(figures, await call.load(connections, seconds), call.good);
+      const before = server?.timeMs() ?? NaN;
+      const result = await call.load(connections, seconds);
+      addRound(figures, result, call.good, (server?.timeMs() ?? NaN) - before);
       server?.pause();
       const perSecond = Math.round(figures.perSecond.at(-1)!);
       process.stderr.write(`round ${index + 1}: ${figures.name} ${perSecond} requests/s\n`);
@@ -136,7 +138,7 @@ export class Contest {
     server.pause();
   }
 
-  /** Checks the first answer and lets the server reach its usual speed. */
+  /** Checks the first answer and lets the server reach its usual speed, for which compilers need some seconds. */
   async #enter(name: string, call: Call, server: ServerProcess | null): Promise<void> {
     const scores = await call.once();
     const furthest = Math.max(
@@ -145,7 +147,7 @@ export class Contest {
     if (!(furthest <= tolerance)) {
       throw new Error(`answers class ${best(scores)}, the bare model ${best(this.#expected)}`);
     }
-    await call.load(this.#load.connections, 2 * this.#load.warmUp);
+    await call.load(this.#load.connections, 6 * this.#load.warmUp);
     this.#entries.push({ call, server, figures: newFigures(name) });
     process.stderr.write(`${name} is ready\n`);
   }

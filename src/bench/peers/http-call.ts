@@ -8,6 +8,9 @@ import type { Question } from "./question.ts";
 
 type HttpForm = Exclude<Form, "grpc">;
 
+/** Where JSON of the server's own is sent. */
+const ownPaths: Partial<Readonly<Record<HttpForm, string>>> = { plain: "/predict", async: "/predict-async" };
+
 interface Message {
   readonly path: string;
   readonly body: Uint8Array;
@@ -45,9 +48,9 @@ export function createHttpCall(form: HttpForm, port: number, question: Question)
 function write(form: HttpForm, { model, inputs }: Question): Message {
   const json = { "content-type": "application/json" };
   const tensors = Object.entries(inputs);
-  const path = form === "plain" ? "/predict" : `/v2/models/${model}/infer`;
+  const path = ownPaths[form] ?? `/v2/models/${model}/infer`;
   const text = (body: object): Uint8Array => Buffer.from(JSON.stringify(body));
-  if (form === "plain") {
+  if (ownPaths[form]) {
     const nested: Record<string, unknown> = {};
     for (const [name, { shape, data }] of tensors) nested[name] = nest(Array.from(data, Number), shape);
     return { path, headers: json, body: text({ inputs: nested }) };
@@ -87,7 +90,7 @@ function readScores(form: HttpForm, output: string, bytes: Buffer, headers: Head
   const header = JSON.parse(bytes.subarray(0, head === null ? undefined : Number(head)).toString()) as {
     outputs: unknown;
   };
-  if (form === "plain") return ((header.outputs as Record<string, number[][]>)[output] ?? []).flat();
+  if (ownPaths[form]) return ((header.outputs as Record<string, number[][]>)[output] ?? []).flat();
   const outputs = header.outputs as {
     name: string;
     data?: number[];

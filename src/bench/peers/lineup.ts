@@ -1,7 +1,10 @@
 /** The servers that are compared, and how each is deployed. */
 
-/** How tensors travel: JSON of the server's own, JSON, binary data or gRPC of the Open Inference Protocol. */
-export type Form = "plain" | "json" | "binary" | "grpc";
+/**
+ * How tensors travel: JSON of the server's own, which a coroutine may answer instead of a function; JSON, binary data or gRPC
+ * of the Open Inference Protocol.
+ */
+export type Form = "plain" | "async" | "json" | "binary" | "grpc";
 
 export interface Peer {
   /** As `--peers` names it, and the folder of its files. */
@@ -34,9 +37,10 @@ export const peers: readonly Peer[] = [
   {
     key: "fastapi",
     name: "FastAPI",
-    deployed: "uvicorn with one process, a plain function in FastAPI's thread pool around one session",
+    deployed:
+      "uvicorn with one process around one session, asked by a plain function in FastAPI's thread pool, or by a coroutine (async)",
     readyPath: "/health",
-    forms: ["plain"],
+    forms: ["plain", "async"],
     packages: ["fastapi", "uvicorn", runtime],
   },
   {
@@ -77,6 +81,7 @@ export const peers: readonly Peer[] = [
 
 const formNames: Readonly<Record<Form, string>> = {
   plain: "JSON",
+  async: "JSON async",
   json: "JSON",
   binary: "binary",
   grpc: "gRPC",

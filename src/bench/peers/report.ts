@@ -20,6 +20,7 @@ export function markdown({ title, facts, figures, baselines, missing }: Report):
     "requests/s",
     "p50 ms",
     "p99 ms",
+    "CPU ms",
     ...found.map(({ name }) => `to ${name}`),
     "errors",
   ];
@@ -32,6 +33,7 @@ export function markdown({ title, facts, figures, baselines, missing }: Report):
     }),
     short(median(row.latencies)),
     short(quantile(row.latencies, 0.99)),
+    row.timeMs.some(Number.isNaN) ? "" : short(median(row.timeMs)),
     ...found.map((baseline) => spread(ratio(row.perSecond, baseline.perSecond))),
     [...row.errors].map(([outcome, count]) => `${count} × ${outcome}`).join(", ") || "0",
   ]);
@@ -40,7 +42,7 @@ export function markdown({ title, facts, figures, baselines, missing }: Report):
     `## ${title}\n`,
     list(facts),
     table(head, rows),
-    "Medians over the rounds with their quartiles; a ratio is that of the same round. Latencies are those of all rounds.\n",
+    'Medians over the rounds with their quartiles; a ratio is that of the same round. Latencies are those of all rounds. "CPU ms" is the processor time of the server, all its processes, for each request.\n',
     ...(missing.length > 0 ? [`Not measured:\n\n${list(missing)}`] : []),
   ].join("\n");
 }

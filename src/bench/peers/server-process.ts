@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { groupTimeMs } from "./processor-time.ts";
 
 export interface Launch {
   readonly name: string;
@@ -49,6 +50,11 @@ export class ServerProcess {
     }
     const last = readFileSync(this.#launch.log, "utf8").trim().split("\n").at(-1) ?? "";
     throw new Error(`${this.#launch.name} did not become ready: ${last}`);
+  }
+
+  /** Processor time that its group has used, in ms. */
+  timeMs(): number {
+    return this.#child.pid === undefined ? NaN : groupTimeMs(this.#child.pid);
   }
 
   /** Takes no processor time until {@link resume}. */

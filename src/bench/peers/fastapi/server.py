@@ -1,4 +1,4 @@
-"""FastAPI under uvicorn: a plain function, which FastAPI runs in its thread pool, around one session."""
+"""FastAPI under uvicorn around one session: a plain function, which FastAPI runs in its thread pool, and a coroutine."""
 
 import os
 
@@ -26,6 +26,15 @@ def health() -> dict:
 
 @app.post("/predict")
 def predict(request: Request) -> dict:
+    return answer(request)
+
+
+@app.post("/predict-async")
+async def predict_async(request: Request) -> dict:
+    return answer(request)
+
+
+def answer(request: Request) -> dict:
     feeds = {name: np.asarray(values, dtypes[name]) for name, values in request.inputs.items()}
     outputs = session.run(names, feeds)
     return {"outputs": {name: output.tolist() for name, output in zip(names, outputs)}}
