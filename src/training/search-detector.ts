@@ -1,7 +1,7 @@
 /**
  * Searches the form of a detector by cross-validated repair. To stay quick the search goes in steps: all features and
- * kernels at the first site; two sites only when that leaves failures unrepaired; self-training; then the reference
- * kind, the column threshold and the gate, which need no further fit.
+ * kernels at the first site; self-training; reference kind and column threshold, which need no further fit; the same at two
+ * sites only when all that leaves failures unrepaired; at last the gate.
  */
 import { best } from "./best.ts";
 import type { SiteColumns } from "./columns.ts";
@@ -9,6 +9,7 @@ import { judge, meanGateDistance, validate, type HeldOut, type Validation } from
 import type { Candidate, FitSettings } from "./candidate.ts";
 import type { ReferenceKind } from "./detector-tensors.ts";
 import { usableLabels } from "./labels.ts";
+import { ordinarilyRepaired } from "./ordinary.ts";
 import type { Repairs } from "./repairs.ts";
 import type { TrainingData } from "./training-data.ts";
 
@@ -69,10 +70,7 @@ export const wholeSpace: SearchSpace = {
   references: ["benign", "attention-only", "zero"],
   columnShares: [0.99, 0.98, 0.97, 0.95],
 };
-/**
- * Share of the failing samples that any columns repair whose held-out repair makes further sites unnecessary. The others
- * are often wrong without a trigger too, and no detector can do anything about them.
- */
+/** Share of the failing samples that can be repaired whose held-out repair makes further sites unnecessary. */
 const enough = 0.95;
 /** Change of the probability that the wrong answers keep, from which on it counts. */
 const noticeable = 0.002;
@@ -90,11 +88,13 @@ export async function searchDetector(
 ): Promise<Search> {
   const { space = wholeSpace } = options;
   const { forms, references, columnShares } = space;
-  let data = first;
-  let [fits, most] = [0, forms.length + (widen ? 2 : 0) + (space.selfTraining ? 1 : 0)];
+  const ceiling = await repairable(first, repairs, references[0] as ReferenceKind);
+  const ordinary = Math.min(ceiling, ordinarilyRepaired(first));
+  const tunings = space.selfTraining ? 1 : 0;
+  let [fits, most] = [0, forms.length + tunings + (widen ? 2 + tunings : 0)];
   const tried: Tried[] = [];
   const validations = new Map<Candidate, Validation>();
-  const judged = async (setting: Omit<Tried, "heldOut">): Promise<Tried> => {
+  const judged = async (data: TrainingData, setting: Omit<Tried, "heldOut">): Promise<Tried> => {
     const validation =
       validations.get(setting.candidate) ?? validate(data, setting.candidate, foldOf, options);
     validations.set(setting.candidate, validation);
@@ -105,41 +105,51 @@ export async function searchDetector(
     tried.push(entry);
     return entry;
   };
-  const attempt = (form: Form, selfTraining: boolean): Promise<Tried> => {
-    const candidate = { ...form, sites: data.sites.map(({ site }) => site), selfTraining };
+  const attempt = (data: TrainingData, { features, kernel }: Form, selfTraining: boolean): Promise<Tried> => {
+    const candidate = { features, kernel, sites: data.sites.map(({ site }) => site), selfTraining };
     options.progress?.(describe(candidate), fits++, most);
     const [reference, columnShare] = [references[0] as ReferenceKind, columnShares[0] as number];
-    return judged({ candidate, reference, columnShare, headroom: 0 });
+    return judged(data, { candidate, reference, columnShare, headroom: 0 });
+  };
+  const tuned = async (data: TrainingData, form: Tried): Promise<Tried> => {
+    let chosen = space.selfTraining ? best([await attempt(data, form.candidate, true), form]) : form;
+    options.progress?.("reference and thresholds", fits, most);
+    const kinds = [chosen];
+    for (const reference of references.slice(1)) kinds.push(await judged(data, { ...chosen, reference }));
+    chosen = best(kinds);
+    for (const columnShare of columnShares.slice(1)) {
+      // Who flags more than that only pushes predictions about.
+      if (chosen.heldOut.repaired >= ordinary) break;
+      const lower = await judged(data, { ...chosen, columnShare });
+      const [now, before] = [lower.heldOut, chosen.heldOut];
+      if (now.correct < before.correct || now.residue > before.residue - noticeable) break;
+      chosen = lower;
+    }
+    return chosen;
   };
 
   const plain: Tried[] = [];
-  for (const form of forms) plain.push(await attempt(form, false));
-  const ceiling = await repairable(data, repairs, references[0] as ReferenceKind);
-  if (widen !== null && best(plain).heldOut.repaired < enough * ceiling) {
-    data = { ...data, sites: [...data.sites, ...(await widen())] };
-    const { features, kernel } = best(plain).candidate;
-    plain.push(await attempt({ features, kernel }, false));
+  for (const form of forms) plain.push(await attempt(first, form, false));
+  let data = first;
+  let chosen = await tuned(first, best(plain));
+  if (widen === null || chosen.heldOut.repaired >= enough * ordinary) {
+    most = fits;
+  } else {
+    const wide = { ...first, sites: [...first.sites, ...(await widen())] };
+    const { features, kernel } = chosen.candidate;
+    const wider = [await attempt(wide, { features, kernel }, false)];
     const richest = forms.at(-1) as Form;
-    if (features !== richest.features || kernel !== richest.kernel) plain.push(await attempt(richest, false));
+    if (features !== richest.features || kernel !== richest.kernel) {
+      wider.push(await attempt(wide, richest, false));
+    }
+    const other = await tuned(wide, best(wider));
+    chosen = best([chosen, other]);
+    if (chosen === other) data = wide;
   }
-  const form = best(plain);
-  data = { ...data, sites: data.sites.filter(({ site }) => form.candidate.sites.includes(site)) };
-  most = fits + 1;
-  let chosen = space.selfTraining ? best([await attempt(form.candidate, true), form]) : form;
 
-  options.progress?.("reference and thresholds", fits, most);
-  const kinds = [chosen];
-  for (const reference of references.slice(1)) kinds.push(await judged({ ...chosen, reference }));
-  chosen = best(kinds);
-  for (const columnShare of columnShares.slice(1)) {
-    const lower = await judged({ ...chosen, columnShare });
-    const [now, before] = [lower.heldOut, chosen.heldOut];
-    if (now.correct < before.correct || now.residue > before.residue - noticeable) break;
-    chosen = lower;
-  }
   let tolerated = 0;
   for (const headroom of headrooms) {
-    const raised = await judged({ ...chosen, headroom });
+    const raised = await judged(data, { ...chosen, headroom });
     const [now, before] = [raised.heldOut, chosen.heldOut];
     if (now.repaired < before.repaired || now.residue > before.residue + noticeable) break;
     tolerated = headroom;
@@ -147,7 +157,7 @@ export async function searchDetector(
   // Half of what the held-out failures tolerate: as far from losing the next one as from the clean samples. Few failing samples
   // say little about the next one.
   const headroom = (tolerated / 2) * Math.min(1, data.failing.length / many);
-  chosen = headroom === 0 ? chosen : await judged({ ...chosen, headroom });
+  chosen = headroom === 0 ? chosen : await judged(data, { ...chosen, headroom });
   const validation = validations.get(chosen.candidate) as Validation;
   const distance = meanGateDistance(data, validation, options.alpha);
   return { data, chosen, validation, ceiling, gateRaise: distance.map((logit) => logit * headroom), tried };
