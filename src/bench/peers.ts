@@ -79,7 +79,8 @@ try {
   });
   console.log(section);
   if (options.out) writeFileSync(options.out, section);
-  if (contest.figures.some(({ errors }) => errors.size > 0)) process.exitCode = 1;
+  const failed = contest.figures.some(({ errors }) => errors.size > 0);
+  if (failed || contest.missing.some((line) => line.startsWith(atpatch.name))) process.exitCode = 1;
 } finally {
   await contest.end();
 }
@@ -91,6 +92,19 @@ function conditions(): string[] {
   return [
     `${cpus().length} × ${cpus()[0]?.model}, load average ${busy} before; Node ${process.versions.node}, onnxruntime-node ${runtime.version}`,
     `${rounds} rounds of ${seconds} s, ${connections} connections, one sample a request, ${threads} intra-op thread(s) a session, ${batching}`,
-    `command: \`npm run peers${["", "--", ...process.argv.slice(2)].join(" ")}\``,
+    `command: \`${command()}\``,
   ];
+}
+
+/** What was typed, less the folders and files of this machine. */
+function command(): string {
+  const given = program.options.filter(
+    (option) =>
+      program.getOptionValueSource(option.attributeName()) === "cli" &&
+      !["venvs", "out", "models"].includes(option.attributeName()),
+  );
+  const flags = given.map(
+    (option) => `${option.long} ${String(program.getOptionValue(option.attributeName()))}`,
+  );
+  return ["npm run peers", ...(flags.length > 0 ? ["--"] : []), ...flags].join(" ");
 }

@@ -53,6 +53,7 @@ export const peers: readonly Peer[] = [
     packages: ["litserve", "uvicorn", runtime],
   },
   {
+    // It reads no binary tensors over REST.
     key: "mlserver",
     name: "MLServer",
     deployed:
