@@ -5,7 +5,7 @@ import type { InferenceEngine } from "../engine/engine.ts";
 import { createOrtEngine } from "../engine/ort-engine.ts";
 import { instrument } from "../hotfix/instrument.ts";
 import { attentionFeatureCount, type DetectorTensors } from "../shared/detector-tensors.ts";
-import { float32, tensor } from "../shared/tensor.ts";
+import { float32, tensor, type Tensor } from "../shared/tensor.ts";
 import { randomSource } from "../test/op-cases.ts";
 import type { BareRequest, BareStart } from "./bare-worker.ts";
 
@@ -15,8 +15,8 @@ export interface BenchModel {
   readonly folder: string;
   readonly file: string;
   readonly bytes: Uint8Array;
-  readonly input: string;
-  readonly sampleShape: readonly number[];
+  /** Inputs of a batch. */
+  readonly inputs: (batch: number) => Readonly<Record<string, Tensor>>;
   readonly keys: number;
   readonly heads: number;
   readonly depth: number;
@@ -45,19 +45,17 @@ export async function contestants(
   });
   await engine.publish("quiet", benchDetector(model, sites, 1e9));
   await engine.publish("loud", benchDetector(model, sites, -1e9));
-  const random = randomSource(7);
-  const inputs = new Map<number, Float32Array<ArrayBuffer>>();
-  const data = (batch: number): Float32Array<ArrayBuffer> => {
-    const count = model.sampleShape.reduce((product, dim) => product * dim, batch);
-    const known = inputs.get(batch) ?? Float32Array.from({ length: count }, () => random());
-    inputs.set(batch, known);
-    return known;
+  const known = new Map<number, Readonly<Record<string, Tensor>>>();
+  const inputs = (batch: number): Readonly<Record<string, Tensor>> => {
+    const made = known.get(batch) ?? model.inputs(batch);
+    known.set(batch, made);
+    return made;
   };
   const throughEngine = (name: string, detector: string | null, mode: number): Contestant => ({
     name,
     async run(batch) {
       await engine.run({
-        inputs: { [model.input]: float32([batch, ...model.sampleShape], data(batch)) },
+        inputs: inputs(batch),
         batch,
         modes: new Int32Array(batch).fill(mode),
         detector,
@@ -68,8 +66,7 @@ export async function contestants(
     list: [
       {
         name: "bare onnxruntime",
-        run: (batch) =>
-          bare.run({ input: model.input, data: data(batch), shape: [batch, ...model.sampleShape] }),
+        run: (batch) => bare.run(inputs(batch)),
       },
       throughEngine("AtPatch, no detector", null, 2),
       throughEngine("AtPatch, nothing flagged", "quiet", 2),

@@ -2,12 +2,12 @@
  * `npm run bench`: what AtPatch costs against the same model in its own worker without AtPatch. All contestants run in turn
  * inside one process, so that the machine's mood hits them alike; the figures to quote are the ratios.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { silenceRuntime } from "../engine/runtime-telemetry.ts";
-import { randomVit, vitSmall } from "../test/random-vit.ts";
+import { benchModels } from "./bench-models.ts";
 import { contestants, type BenchModel } from "./contestants.ts";
 import { measureResponsiveness } from "./responsiveness.ts";
 import { median, quantile, ratio } from "./statistics.ts";
@@ -18,9 +18,17 @@ const options = new Command("bench")
   .option("--threads <n>", "intra-op threads of every session", Number, 1)
   .option("--batch <list>", "batch sizes", "1,8")
   .option("--only <name>", "only models whose name contains this")
+  .option("--no-responsiveness", "leave out how health and metrics answer during a long inference")
   .option("--json <file>", "also write the figures to this file")
   .parse()
-  .opts<{ seconds: number; threads: number; batch: string; only?: string; json?: string }>();
+  .opts<{
+    seconds: number;
+    threads: number;
+    batch: string;
+    only?: string;
+    responsiveness: boolean;
+    json?: string;
+  }>();
 
 silenceRuntime();
 const scratch = mkdtempSync(join(tmpdir(), "atpatch-bench-"));
@@ -29,47 +37,21 @@ try {
   console.log(
     `node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}, ${options.threads} thread(s) a session\n`,
   );
-  for (const model of benchModels(scratch)) {
-    if (options.only && !model.name.includes(options.only)) continue;
+  for (const [name, make] of benchModels(scratch)) {
+    if (options.only && !name.includes(options.only)) continue;
+    const model = make();
     for (const batch of options.batch.split(",").map(Number))
       figures.push(...(await benchModel(model, batch)));
   }
-  const responsiveness = await measureResponsiveness(scratch);
-  console.log("while one inference of about a second runs:");
-  console.table(responsiveness);
-  figures.push({ responsiveness });
+  if (options.responsiveness) {
+    const responsiveness = await measureResponsiveness(scratch);
+    console.log("while one inference of about a second runs:");
+    console.table(responsiveness);
+    figures.push({ responsiveness });
+  }
   if (options.json) writeFileSync(options.json, `${JSON.stringify(figures, null, 1)}\n`);
 } finally {
   rmSync(scratch, { recursive: true, force: true });
-}
-
-function benchModels(folder: string): BenchModel[] {
-  const large = randomVit(vitSmall);
-  writeFileSync(join(folder, "vit-s.onnx"), large);
-  return [
-    {
-      name: "gtsrb-vit (96 wide, 4 layers, T = 65)",
-      folder: "models/gtsrb-vit",
-      file: "model.onnx",
-      bytes: readFileSync("models/gtsrb-vit/model.onnx"),
-      input: "pixel_values",
-      sampleShape: [3, 32, 32],
-      keys: 65,
-      heads: 3,
-      depth: 32,
-    },
-    {
-      name: "random ViT-S (384 wide, 12 layers, T = 197)",
-      folder,
-      file: "vit-s.onnx",
-      bytes: large,
-      input: "pixel_values",
-      sampleShape: [3, 224, 224],
-      keys: 197,
-      heads: 6,
-      depth: 64,
-    },
-  ];
 }
 
 async function benchModel(model: BenchModel, batch: number): Promise<unknown[]> {
@@ -79,7 +61,7 @@ async function benchModel(model: BenchModel, batch: number): Promise<unknown[]> 
     for (let warm = 0; warm < 3; warm++) for (const contestant of list) await contestant.run(batch);
     const end = performance.now() + options.seconds * 1000;
     let rounds = 0;
-    while (performance.now() < end || rounds < 10) {
+    while (performance.now() < end || rounds < 5) {
       // The order rotates, so that no contestant always runs on the cache another one left.
       for (let k = 0; k < list.length; k++) {
         const index = (k + rounds) % list.length;

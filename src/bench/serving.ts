@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { Command } from "commander";
+import { float32 } from "../shared/tensor.ts";
 import { randomVit } from "../test/random-vit.ts";
 import type { BareRequest, BareStart } from "./bare-worker.ts";
 import { LoadGenerator, type LoadOrder, type LoadResult, type LoadTarget } from "./load-generator.ts";
@@ -205,7 +206,7 @@ async function bareLoop(seconds: number): Promise<number> {
     await next();
     const ask = async (): Promise<void> => {
       const answer = next();
-      worker.postMessage({ input: "pixel_values", data: pixels, shape } satisfies BareRequest);
+      worker.postMessage({ pixel_values: float32(shape, pixels) } satisfies BareRequest);
       await answer;
     };
     for (let warm = 0; warm < 10; warm++) await ask();
