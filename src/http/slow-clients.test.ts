@@ -1,5 +1,4 @@
-import { connect, type Socket } from "node:net";
-import type { AddressInfo } from "node:net";
+import { connect, type AddressInfo, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { tinySample } from "../test/tiny-model.ts";
