@@ -90,6 +90,8 @@ export async function searchDetector(
   const { forms, references, columnShares } = space;
   const ceiling = await repairable(first, repairs, references[0] as ReferenceKind);
   const ordinary = Math.min(ceiling, ordinarilyRepaired(first));
+  // Counts of few failing samples are soon above what the next ones give by luck: more is asked of them.
+  const asked = ordinary + (ceiling - ordinary) * Math.max(0, 1 - first.failing.length / many);
   const tunings = space.selfTraining ? 1 : 0;
   let [fits, most] = [0, forms.length + tunings + (widen ? 2 + tunings : 0)];
   const tried: Tried[] = [];
@@ -119,7 +121,7 @@ export async function searchDetector(
     chosen = best(kinds);
     for (const columnShare of columnShares.slice(1)) {
       // Who flags more than that only pushes predictions about.
-      if (chosen.heldOut.repaired >= ordinary) break;
+      if (chosen.heldOut.repaired >= asked) break;
       const lower = await judged(data, { ...chosen, columnShare });
       const [now, before] = [lower.heldOut, chosen.heldOut];
       if (now.correct < before.correct || now.residue > before.residue - noticeable) break;
@@ -132,7 +134,7 @@ export async function searchDetector(
   for (const form of forms) plain.push(await attempt(first, form, false));
   let data = first;
   let chosen = await tuned(first, best(plain));
-  if (widen === null || chosen.heldOut.repaired >= enough * ordinary) {
+  if (widen === null || chosen.heldOut.repaired >= enough * asked) {
     most = fits;
   } else {
     const wide = { ...first, sites: [...first.sites, ...(await widen())] };
