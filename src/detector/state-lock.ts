@@ -2,10 +2,11 @@
  * One process at a time on a state folder. The lock is a file that names its holder; a holder that has died, be it by kill
  * -9, loses it to the next that asks.
  */
-import { randomUUID } from "node:crypto";
-import { link, mkdir, readFile, rename, rm, stat, unlink, utimes, writeFile } from "node:fs/promises";
+import { createHash, randomUUID } from "node:crypto";
+import { link, mkdir, readFile, rm, stat, unlink, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { AtPatchError } from "../shared/errors.ts";
 
 interface Holder {
@@ -36,14 +37,20 @@ export async function lockState(root: string): Promise<StateLock> {
     started: await startOf(process.pid),
     key: randomUUID(),
   });
+  if (await acquire(path, mine)) return hold(path, mine);
+  throw taken(root, (await textOf(path)) ?? "");
+}
+
+/** Makes the file unless a living process has it. */
+async function acquire(path: string, mine: string): Promise<boolean> {
   for (let attempt = 0; attempt < 5; attempt++) {
-    if (await create(path, mine)) return hold(path, mine);
+    if (await create(path, mine)) return true;
     const found = await textOf(path);
     if (found === null) continue;
-    if (await isAlive(found, path)) throw taken(root, found);
-    await displace(path, found);
+    if (await isAlive(found, path)) return false;
+    await displace(path, found, mine);
   }
-  throw taken(root, (await textOf(path)) ?? "");
+  return false;
 }
 
 /** Makes the file with its content in one step; false when it is there. */
@@ -61,16 +68,18 @@ async function create(path: string, text: string): Promise<boolean> {
   }
 }
 
-/** Removes a dead holder's file, and puts back one that somebody else has made in its place meanwhile. */
-async function displace(path: string, dead: string): Promise<void> {
-  const aside = `${path}.${randomUUID()}`;
+/**
+ * Removes a dead holder's file. Only who has the claim to that very holder's end may: nobody then removes what somebody else has
+ * made in its place meanwhile. A claim is a lock like any other, so a claimant that has died loses it too.
+ */
+async function displace(path: string, dead: string, mine: string): Promise<void> {
+  const claim = `${path}.${createHash("sha256").update(dead).digest("hex")}`;
+  if (!(await acquire(claim, mine))) return sleep(10);
   try {
-    await rename(path, aside);
-  } catch {
-    return;
+    if ((await textOf(path)) === dead) await unlink(path);
+  } finally {
+    await unlink(claim);
   }
-  if ((await textOf(aside)) !== dead) await link(aside, path).catch(() => {});
-  await unlink(aside);
 }
 
 function hold(path: string, mine: string): StateLock {
