@@ -1,13 +1,11 @@
 /** The four ways a benchmark runs one model: bare, behind AtPatch without a detector, with one that flags nothing, with one that flags everything. */
-import { Worker } from "node:worker_threads";
 import { neutralTensors } from "../detector/neutral.ts";
-import type { InferenceEngine } from "../engine/engine.ts";
 import { createOrtEngine } from "../engine/ort-engine.ts";
 import { instrument } from "../hotfix/instrument.ts";
 import { attentionFeatureCount, type DetectorTensors } from "../shared/detector-tensors.ts";
 import { float32, tensor, type Tensor } from "../shared/tensor.ts";
 import { randomSource } from "../test/op-cases.ts";
-import type { BareRequest, BareStart } from "./bare-worker.ts";
+import { startBare } from "./bare.ts";
 
 export interface BenchModel {
   readonly name: string;
@@ -74,33 +72,7 @@ export async function contestants(
     ],
     async close() {
       await bare.close();
-      await closeEngine(engine);
-    },
-  };
-}
-
-const closeEngine = (engine: InferenceEngine): Promise<void> => engine.close();
-
-async function startBare(
-  start: BareStart,
-): Promise<{ run(request: BareRequest): Promise<void>; close(): Promise<void> }> {
-  const fromSources = import.meta.url.endsWith(".ts");
-  const entry = new URL(fromSources ? "./bare-worker.dev.mjs" : "./bare-worker.js", import.meta.url);
-  const worker = new Worker(entry, { workerData: start, ...(fromSources && { execArgv: [] }) });
-  // One run at a time, so one waiting promise is enough.
-  let settle: { resolve(): void; reject(error: unknown): void } | undefined;
-  worker.on("message", () => settle?.resolve());
-  worker.on("error", (error) => settle?.reject(error));
-  const answer = (): Promise<void> => new Promise((resolve, reject) => (settle = { resolve, reject }));
-  await answer();
-  return {
-    async run(request) {
-      const done = answer();
-      worker.postMessage(request);
-      await done;
-    },
-    async close() {
-      await worker.terminate();
+      await engine.close();
     },
   };
 }

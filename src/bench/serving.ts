@@ -6,13 +6,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Worker } from "node:worker_threads";
 import { Command } from "commander";
 import { float32 } from "../shared/tensor.ts";
 import { randomVit } from "../test/random-vit.ts";
-import type { BareRequest, BareStart } from "./bare-worker.ts";
-import { LoadGenerator, type LoadOrder, type LoadResult, type LoadTarget } from "./load-generator.ts";
+import { startBare } from "./bare.ts";
+import { LoadGenerator, type LoadOrder, type LoadResult } from "./load-generator.ts";
 import { OwnProxy } from "./own-proxy.ts";
+import { httpRequest } from "./peers/http-call.ts";
 import { median, quantile } from "./statistics.ts";
 
 const options = new Command("serving")
@@ -48,7 +48,8 @@ if (!shipped) {
 const models = shipped ? "models" : scratch;
 const shape = [1, 3, image, image];
 const pixels = Float32Array.from({ length: 3 * image * image }, (_, index) => Math.sin(index));
-const { target, body } = binaryRequest();
+const inputs = { pixel_values: float32(shape, pixels) };
+const { target, body } = httpRequest("binary", options.port, { model: options.model, inputs });
 const load = new LoadGenerator();
 let passed = true;
 const hold = (what: string, figure: number, limit: number, atMost = true): void => {
@@ -137,7 +138,7 @@ async function pastCapacity(proxy: OwnProxy, capacity: number): Promise<void> {
   const ended = performance.now();
   let recovered = ended;
   for (;;) {
-    const [ms] = latencies(await run({ connections: 1, seconds: 0 }, 1), "200");
+    const [ms] = latencies(await run({ connections: 1, seconds: 0.02 }), "200");
     recovered = performance.now();
     if ((ms !== undefined && ms <= 2 * idle) || recovered - ended > 10_000) break;
   }
@@ -151,7 +152,7 @@ async function pastCapacity(proxy: OwnProxy, capacity: number): Promise<void> {
   );
   hold("goodput to capacity", good.length / result.seconds / capacity, limits.goodput, false);
   hold("429 within, p99 ms", quantile(refused, 0.99), limits.refusalMs);
-  hold("neither answered nor refused with 429", unexpected(result, "200", "429"), 0);
+  hold("neither answered nor refused with 429", countOthers(result, "200", "429"), 0);
   hold("recovered after, ms", recovered - ended, limits.recoveryMs);
 }
 
@@ -164,7 +165,7 @@ async function drain(proxy: OwnProxy): Promise<void> {
   load.stop();
   const result = await loaded;
   // Refused cleanly: told so (503), or nobody listens any more.
-  const lost = unexpected(result, "200", "429", "503", "ECONNREFUSED");
+  const lost = countOthers(result, "200", "429", "503", "ECONNREFUSED");
   console.log(
     `drain: ${latencies(result, "200").length} answered, ${latencies(result, "503").length} told to go elsewhere, ` +
       `${latencies(result, "ECONNREFUSED").length} found nobody, others ${others(result, "200", "503", "ECONNREFUSED")}`,
@@ -174,9 +175,8 @@ async function drain(proxy: OwnProxy): Promise<void> {
   hold("ended after, ms", ms, limits.drainMs);
 }
 
-async function run(order: Partial<LoadOrder> & { seconds: number }, once = 0): Promise<LoadResult> {
-  // A run of no time still sends one request on each connection.
-  return load.run({ target, body, ...order, seconds: once > 0 ? 0.02 : order.seconds });
+function run(order: Omit<LoadOrder, "target" | "body">): Promise<LoadResult> {
+  return load.run({ target, body, ...order });
 }
 
 /** Latencies in ms of a GET, asked every 20 ms. */
@@ -194,70 +194,45 @@ async function probe(path: string): Promise<number[]> {
   return times;
 }
 
-/** Runs a second of the model in a worker thread without a server. */
+/** Runs of the model a second in a worker thread, without a server. */
 async function bareLoop(seconds: number): Promise<number> {
-  const path = join(models, options.model, "model.onnx");
-  const worker = new Worker(new URL("bare-worker.dev.mjs", import.meta.url), {
-    workerData: { path, threads: 1 } satisfies BareStart,
-  });
-  const next = (): Promise<unknown> =>
-    new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject));
+  const bare = await startBare({ path: join(models, options.model, "model.onnx"), threads: 1 });
   try {
-    await next();
-    const ask = async (): Promise<void> => {
-      const answer = next();
-      worker.postMessage({ pixel_values: float32(shape, pixels) } satisfies BareRequest);
-      await answer;
-    };
-    for (let warm = 0; warm < 10; warm++) await ask();
+    for (let warm = 0; warm < 10; warm++) await bare.run(inputs);
     const began = performance.now();
     let runs = 0;
-    for (; performance.now() - began < seconds * 1000; runs++) await ask();
+    for (; performance.now() - began < seconds * 1000; runs++) await bare.run(inputs);
     return (runs * 1000) / (performance.now() - began);
   } finally {
-    await worker.terminate();
+    await bare.close();
   }
-}
-
-function binaryRequest(): { target: LoadTarget; body: Uint8Array } {
-  const input = {
-    name: "pixel_values",
-    datatype: "FP32",
-    shape,
-    parameters: { binary_data_size: pixels.byteLength },
-  };
-  const head = Buffer.from(JSON.stringify({ inputs: [input], parameters: { binary_data_output: true } }));
-  const bytes = Buffer.concat([head, Buffer.from(pixels.buffer)]);
-  return {
-    body: bytes,
-    target: {
-      host: "127.0.0.1",
-      port: options.port,
-      path: `/v2/models/${options.model}/infer`,
-      method: "POST",
-      headers: {
-        "content-type": "application/octet-stream",
-        "inference-header-content-length": String(head.length),
-        "content-length": String(bytes.length),
-      },
-    },
-  };
 }
 
 function latencies({ outcomes }: LoadResult, outcome: string): readonly number[] {
   return outcomes[outcome] ?? [];
 }
 
-/** Outcomes that were not expected, with how often each was seen. */
-function others({ outcomes }: LoadResult, ...expected: readonly string[]): string {
-  const found = Object.entries(outcomes).filter(([outcome]) => !expected.includes(outcome));
-  return found.map(([outcome, { length }]) => `${length} × ${outcome}`).join(", ") || "none";
-}
-
-function unexpected({ outcomes }: LoadResult, ...expected: readonly string[]): number {
+/** Outcomes that were not expected, and how often each was seen. */
+function unexpected(
+  { outcomes }: LoadResult,
+  ...expected: readonly string[]
+): [outcome: string, count: number][] {
   return Object.entries(outcomes)
     .filter(([outcome]) => !expected.includes(outcome))
-    .reduce((sum, [, { length }]) => sum + length, 0);
+    .map(([outcome, { length }]) => [outcome, length]);
+}
+
+/** The same in words. */
+function others(result: LoadResult, ...expected: readonly string[]): string {
+  return (
+    unexpected(result, ...expected)
+      .map(([outcome, count]) => `${count} × ${outcome}`)
+      .join(", ") || "none"
+  );
+}
+
+function countOthers(result: LoadResult, ...expected: readonly string[]): number {
+  return unexpected(result, ...expected).reduce((sum, [, count]) => sum + count, 0);
 }
 
 function rounded(value: number): number {

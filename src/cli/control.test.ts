@@ -3,12 +3,12 @@ import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { atpatch, type Ran } from "../test/command-line.ts";
 import { FileStore } from "../detector/file-store.ts";
 import { adminEntry } from "../service/tokens.ts";
 import { exampleDraft } from "../test/store.contract.ts";
 import { markDetector, tinySample } from "../test/tiny-model.ts";
 import { tinyServer, type TinyServer } from "../test/tiny-server.ts";
-import { runCli } from "./run.ts";
 
 // Starting a runtime takes its time on a busy machine.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -35,23 +35,6 @@ afterAll(async () => {
   await server.close();
 });
 
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function atpatch(...args: string[]): Promise<Ran> {
-  let [out, err] = ["", ""];
-  const terminal = {
-    out: (text: string) => (out += text),
-    err: (text: string) => (err += text),
-    live: false,
-    colour: false,
-    columns: 80,
-  };
-  return { code: await runCli(args, terminal), out, err };
-}
 const remote = (verb: string, ...args: string[]) => atpatch(verb, ...args, "--url", url, "--model", "tiny");
 /** The one document of a verb that was done. */
 async function json<T>(ran: Promise<Ran>): Promise<T> {

@@ -4,6 +4,7 @@ import type { DebugSample } from "../training/debug-set.ts";
 import { referenceTaps } from "../training/reference.ts";
 import { train } from "../training/train.ts";
 import { TrainingRefusal } from "../training/training-refusal.ts";
+import { defaultRepairOptions } from "../service/repair-job.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import { openBatchEngine, taskOf, withEngine, type OpenedModel } from "./opened-model.ts";
 import type { Output } from "./output.ts";
@@ -27,9 +28,7 @@ export async function diagnose(
   return withEngine(await openBatchEngine(model, { taps: referenceTaps }), async (engine) => {
     try {
       await train(engine, await taskOf(model, engine), asked, {
-        falseFlagRate: 0.02,
-        maxAltered: 0.005,
-        seed: 0,
+        ...defaultRepairOptions,
         progress: (stage, done, all) => output.progress(`asking for the cause: ${stage}`, done, all),
       });
       output.note("a detector can be made from these failures: atpatch train");

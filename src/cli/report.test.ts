@@ -5,19 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runCli } from "./run.ts";
-
-async function atpatch(...args: string[]) {
-  let [out, err] = ["", ""];
-  const code = await runCli(args, {
-    out: (text) => (out += text),
-    err: (text) => (err += text),
-    live: false,
-    colour: false,
-    columns: 80,
-  });
-  return { code, out, err };
-}
+import { atpatch } from "../test/command-line.ts";
 
 const modelFolder = (name: string): string => fileURLToPath(new URL(`../../models/${name}`, import.meta.url));
 

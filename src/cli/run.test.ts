@@ -4,23 +4,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InferenceSession } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { atpatch } from "../test/command-line.ts";
 import { fromOrtTensor, toOrtTensor } from "../engine/ort-tensors.ts";
 import { readSafetensors } from "../shared/safetensors.ts";
 import { difference, fixture, tensorsOf } from "../test/zoo.ts";
-import { runCli } from "./run.ts";
-
-/** Runs the command line and keeps what it printed. */
-async function atpatch(...args: string[]) {
-  let [out, err] = ["", ""];
-  const code = await runCli(args, {
-    out: (text) => (out += text),
-    err: (text) => (err += text),
-    live: false,
-    colour: false,
-    columns: 80,
-  });
-  return { code, out, err, json: (): unknown => JSON.parse(out) };
-}
 
 const fixturePath = (name: string): string => join(fixture(name).folder, "model.onnx");
 const example = fileURLToPath(new URL("../../models/gtsrb-vit", import.meta.url));

@@ -13,6 +13,7 @@ import { nameOf, reportOptions, type ReportOptions } from "./report-making.ts";
 import { reportTraining } from "./training-report.ts";
 import { trainedText } from "./training-text.ts";
 import type { Context } from "./context.ts";
+import { defaultRepairOptions } from "../service/repair-job.ts";
 import type { Output } from "./output.ts";
 
 interface Options extends ReportOptions {
@@ -34,9 +35,19 @@ export function trainCommand(context: Context): Command {
     .requiredOption("--model <folder>", "model folder")
     .requiredOption("--debug <file>", "debug set: JSON Lines, optionally gzip")
     .requiredOption("--out <file>", "the bundle to write (.safetensors)")
-    .option("--false-flag-rate <share>", "clean requests that may be flagged", share, 0.02)
-    .option("--max-altered <share>", "clean predictions that may change", shareFromZero, 0.005)
-    .option("--seed <number>", "seed of every random choice", natural, 0)
+    .option(
+      "--false-flag-rate <share>",
+      "clean requests that may be flagged",
+      share,
+      defaultRepairOptions.falseFlagRate,
+    )
+    .option(
+      "--max-altered <share>",
+      "clean predictions that may change",
+      shareFromZero,
+      defaultRepairOptions.maxAltered,
+    )
+    .option("--seed <number>", "seed of every random choice", natural, defaultRepairOptions.seed)
     .option("--accept-partial", "go on when attention columns explain only a part of the failures")
     .option("--detect", "fit a detector although the model has protected columns")
     .option("--conformal", "fit nothing to the failing samples: flag what is unlike ordinary attention")

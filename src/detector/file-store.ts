@@ -69,7 +69,7 @@ export class FileStore implements DetectorStore {
 
   async put(bytes: Uint8Array): Promise<{ id: string; created: boolean }> {
     const id = bundleId(bytes);
-    const stored = await this.#read(id);
+    const stored = this.#read(id);
     if (stored && bundleId(stored) === id) return { id, created: false };
     const partial = join(this.#detectors, `${temporary}${randomUUID()}`);
     try {
@@ -84,7 +84,7 @@ export class FileStore implements DetectorStore {
   }
 
   async get(id: string): Promise<Uint8Array> {
-    const bytes = isDetectorId(id) ? await this.#read(id) : null;
+    const bytes = isDetectorId(id) ? this.#read(id) : null;
     if (!bytes) throw unknownDetector(id);
     if (bundleId(bytes) !== id) {
       throw new AtPatchError(
@@ -132,11 +132,17 @@ export class FileStore implements DetectorStore {
     return this.#log.close();
   }
 
-  async #read(id: string): Promise<Uint8Array | null> {
-    const read = async (): Promise<Uint8Array> => readFileSync(join(this.#detectors, id));
-    // In one go: whoever reads a bundle hashes it next, which takes longer, and at load each of the four trips to a thread
-    // that a reading makes otherwise costs an activation milliseconds.
-    return orNullWhenMissing(read());
+  /**
+   * In one go: whoever reads a bundle hashes it next, which takes longer, and at load each of the four trips to a thread
+   * that a reading makes otherwise costs an activation milliseconds.
+   */
+  #read(id: string): Uint8Array | null {
+    try {
+      return readFileSync(join(this.#detectors, id));
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+      throw error;
+    }
   }
 
   /** Answered from memory most times, so there is next to nothing to wait for. */
@@ -177,14 +183,5 @@ async function syncDirectory(path: string): Promise<void> {
     await directory.sync();
   } finally {
     await directory.close();
-  }
-}
-
-async function orNullWhenMissing<T>(result: Promise<T>): Promise<T | null> {
-  try {
-    return await result;
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw error;
   }
 }

@@ -60,8 +60,8 @@ export class PublishedDetectors {
     }
     for (const name of detectorTensorNames) toOrtType(tensors[name].datatype, name);
     const frame = packFrame({ ...tensors }, (bytes) => this.#allocate(bytes));
-    this.#entries.set(detector, { tensors: frame, holders: 0, retirement: undefined });
     this.#carrier.publish(detector, frame);
+    this.#entries.set(detector, { tensors: frame, holders: 0, retirement: undefined });
   }
 
   /**

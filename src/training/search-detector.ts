@@ -93,7 +93,8 @@ export async function searchDetector(
   // Counts of few failing samples are soon above what the next ones give by luck: more is asked of them.
   const asked = ordinary + (ceiling - ordinary) * Math.max(0, 1 - first.failing.length / many);
   const tunings = space.selfTraining ? 1 : 0;
-  let [fits, most] = [0, forms.length + tunings + (widen ? 2 + tunings : 0)];
+  const most = forms.length + tunings + (widen ? 2 + tunings : 0);
+  let fits = 0;
   const tried: Tried[] = [];
   const validations = new Map<Candidate, Validation>();
   const judged = async (data: TrainingData, setting: Omit<Tried, "heldOut">): Promise<Tried> => {
@@ -134,9 +135,7 @@ export async function searchDetector(
   for (const form of forms) plain.push(await attempt(first, form, false));
   let data = first;
   let chosen = await tuned(first, best(plain));
-  if (widen === null || chosen.heldOut.repaired >= enough * asked) {
-    most = fits;
-  } else {
+  if (widen !== null && chosen.heldOut.repaired < enough * asked) {
     const wide = { ...first, sites: [...first.sites, ...(await widen())] };
     const { features, kernel } = chosen.candidate;
     const wider = [await attempt(wide, { features, kernel }, false)];

@@ -11,22 +11,28 @@ type HttpForm = Exclude<Form, "grpc">;
 /** Where JSON of the server's own is sent. */
 const ownPaths: Partial<Readonly<Record<HttpForm, string>>> = { plain: "/predict", async: "/predict-async" };
 
+/** What a request is made of. */
+type Asked = Pick<Question, "model" | "inputs">;
+
 interface Message {
   readonly path: string;
   readonly body: Uint8Array;
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** A request as load generators send it. */
+export function httpRequest(
+  form: HttpForm,
+  port: number,
+  question: Asked,
+): Message & { readonly target: LoadTarget } {
+  const message = write(form, question);
+  const headers = { ...message.headers, "content-length": String(message.body.length) };
+  return { ...message, target: { host: "127.0.0.1", port, path: message.path, method: "POST", headers } };
+}
+
 export function createHttpCall(form: HttpForm, port: number, question: Question): Call {
-  const { path, body, headers } = write(form, question);
-  const length = { "content-length": String(body.length) };
-  const target: LoadTarget = {
-    host: "127.0.0.1",
-    port,
-    path,
-    method: "POST",
-    headers: { ...headers, ...length },
-  };
+  const { path, body, headers, target } = httpRequest(form, port, question);
   let generator: LoadGenerator | undefined;
   return {
     good: "200",
@@ -45,7 +51,7 @@ export function createHttpCall(form: HttpForm, port: number, question: Question)
   };
 }
 
-function write(form: HttpForm, { model, inputs }: Question): Message {
+function write(form: HttpForm, { model, inputs }: Asked): Message {
   const json = { "content-type": "application/json" };
   const tensors = Object.entries(inputs);
   const path = ownPaths[form] ?? `/v2/models/${model}/infer`;
