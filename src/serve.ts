@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import closeWithGrace from "close-with-grace";
 import { composeServer, type ComposedServer } from "./compose.ts";
+import { closeGracefully } from "./http/drain.ts";
 import type { App } from "./http/services.ts";
 import type { Settings } from "./settings.ts";
 import { AtPatchError, messageOf } from "./shared/errors.ts";
@@ -38,16 +39,7 @@ export async function drain(
   services.health.enter("draining");
   if (delayMs > 0) await sleep(delayMs);
   services.health.enter("closing");
-  // Connections that were answering when the listener closed become idle later, and would keep it open.
-  const idle = setInterval(() => {
-    app.server.closeIdleConnections();
-    adminApp?.server.closeIdleConnections();
-  }, 100);
-  try {
-    await Promise.all([app.close(), adminApp?.close(), grpc.close()]);
-  } finally {
-    clearInterval(idle);
-  }
+  await Promise.all([closeGracefully(app), adminApp && closeGracefully(adminApp), grpc.close()]);
   await server.close();
 }
 
