@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { best } from "./best.ts";
-import { decide, explainedShare } from "./decide.ts";
+import { decide, explainedShare, isMixed } from "./decide.ts";
 import type { Tried } from "./search-detector.ts";
 
 const counts = (repaired: number, correct: number, altered: number) => ({
@@ -60,5 +60,20 @@ describe("decide", () => {
     expect(share(2, 5, 0.8)).toBe(0);
     expect(["ordinary errors", "partly", "partly", "trigger"]).toEqual([0.14, 0.15, 0.6, 0.61].map(decide));
     expect(explainedShare({ ...counts(0, 0, 0), failing: 0 }, counts(0, 0, 0), 0.8)).toBe(0);
+  });
+});
+
+describe("isMixed", () => {
+  const mixed = (failing: number, correct: number, accuracy: number): boolean =>
+    isMixed({ ...counts(correct, correct, 0), failing }, { ...counts(0, 0, 0), failing }, accuracy);
+
+  it("sees a part that fails for another reason, not what chance leaves of a few", () => {
+    expect(mixed(100, 60, 1)).toBe(true);
+    expect(mixed(20, 12, 1)).toBe(true);
+    expect(mixed(100, 56, 0.8)).toBe(true);
+    expect(mixed(20, 13, 0.8)).toBe(false);
+    expect(mixed(100, 78, 0.8)).toBe(false);
+    expect(mixed(100, 14, 1)).toBe(false);
+    expect(isMixed({ ...counts(0, 0, 0), failing: 0 }, { ...counts(0, 0, 0), failing: 0 }, 1)).toBe(false);
   });
 });

@@ -5,7 +5,7 @@
  */
 import type { SiteColumns } from "./columns.ts";
 import { judge, validate, type HeldOut } from "./cross-validate.ts";
-import { explainedShare, verdictBounds } from "./decide.ts";
+import { explainedShare, isMixed } from "./decide.ts";
 import { Random } from "./random.ts";
 import type { Repairs } from "./repairs.ts";
 import { searchDetector, type Search, type SearchOptions } from "./search-detector.ts";
@@ -51,8 +51,8 @@ export async function chooseDetector(
   const whole = await explain(await searchDetector(first, widenOnce, repairs, foldOf, options));
   const { wrong } = whole.chosen.heldOut;
   const failing = first.failing.filter((sample) => !wrong.includes(sample));
-  const isMixed = whole.explained >= verdictBounds.refuse && whole.explained < verdictBounds.mostly;
-  if (!isMixed || failing.length < fewest) return whole;
+  if (!isMixed(whole.chosen.heldOut, whole.control, accuracyOf(first)) || failing.length < fewest)
+    return whole;
 
   const labels = new Map([...first.labels].filter(([sample]) => failing.includes(sample)));
   const search = await searchDetector({ ...first, failing, labels }, widenOnce, repairs, foldOf, options);

@@ -5,6 +5,7 @@
  * without the trigger; ordinary errors, and failures of another kind, hardly ever do more often than by chance.
  */
 import type { HeldOut } from "./cross-validate.ts";
+import { wilson } from "./wilson.ts";
 
 export type Verdict = "trigger" | "partly" | "ordinary errors";
 
@@ -22,6 +23,16 @@ export const verdictBounds = { refuse: 0.15, partly: 0.6, mostly: 0.85 } as cons
 export function explainedShare(flagged: HeldOut, control: HeldOut, accuracy: number): number {
   if (flagged.failing === 0 || accuracy === 0) return 0;
   return Math.min(1, Math.max(0, flagged.correct - control.correct) / flagged.failing / accuracy);
+}
+
+/**
+ * Whether a good part of the set seems to fail for another reason than the rest. Chance alone leaves many of a few samples
+ * unexplained, so the upper end of the share's interval has to be below the bound, not the share itself.
+ */
+export function isMixed(flagged: HeldOut, control: HeldOut, accuracy: number): boolean {
+  const explained = Math.max(0, flagged.correct - control.correct);
+  const atMost = (wilson(explained, flagged.failing).high ?? 0) / accuracy;
+  return explainedShare(flagged, control, accuracy) >= verdictBounds.refuse && atMost < verdictBounds.mostly;
 }
 
 export function decide(explained: number): Verdict {
