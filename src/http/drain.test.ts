@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { Agent, request } from "node:http";
 import { connect } from "node:net";
+import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { drain } from "../serve.ts";
@@ -24,14 +25,10 @@ describe("a server that drains", () => {
   const send = (port: number, body: string): Promise<Answer> =>
     new Promise((resolve, reject) => {
       const headers = { "content-type": "application/json" };
-      const asked = request(
-        { port, agent, path: "/predict", method: "POST", headers },
-        async (response): Promise<void> => {
-          let text = "";
-          for await (const chunk of response.setEncoding("utf8")) text += String(chunk);
-          resolve({ status: response.statusCode, connection: response.headers.connection, body: text });
-        },
-      );
+      const asked = request({ port, agent, path: "/predict", method: "POST", headers }, (response) => {
+        const { statusCode: status, headers: got } = response;
+        text(response).then((told) => resolve({ status, connection: got.connection, body: told }), reject);
+      });
       asked.on("error", reject);
       asked.end(body);
     });
@@ -62,7 +59,7 @@ describe("a server that drains", () => {
     const half = `{"instances":[],"filler":"${"x".repeat(1 << 20)}`;
     const whole = `POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: `;
     let answer = "";
-    socket.setEncoding("utf8").on("data", (text) => (answer += String(text)));
+    socket.setEncoding("utf8").on("data", (part) => (answer += String(part)));
     const ended = once(socket, "close");
     // The body only begins once the server is closing.
     socket.write("GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\n\r\n");
