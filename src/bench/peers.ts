@@ -20,6 +20,7 @@ const program = new Command("peers")
   .option("--peers <list>", "other servers to compare with", known.join(","))
   .option("--rounds <n>", "how often each takes its turn", Number, 5)
   .option("--seconds <n>", "time of a turn", Number, 4)
+  .option("--settle <n>", "seconds of load on each before the first round, for compilers", Number, 8)
   .option("--warm-up <n>", "seconds of load before each turn that do not count", Number, 0.5)
   .option("--connections <n>", "requests in flight", Number, 8)
   .option("--threads <n>", "intra-op threads of every session", Number, 1)
@@ -33,6 +34,7 @@ const options = program.opts<{
   peers: string;
   rounds: number;
   seconds: number;
+  settle: number;
   warmUp: number;
   connections: number;
   threads: number;

@@ -16,6 +16,8 @@ export interface Load {
   /** Time of a turn, and of the load before it that does not count. */
   readonly seconds: number;
   readonly warmUp: number;
+  /** Time of load before the first turn: a server that has just started is not yet compiled to the end. */
+  readonly settle: number;
 }
 
 interface Entry {
@@ -138,7 +140,7 @@ export class Contest {
     server.pause();
   }
 
-  /** Checks the first answer and lets the server reach its usual speed, for which compilers need some seconds. */
+  /** Checks the first answer and lets the server reach its usual speed. */
   async #enter(name: string, call: Call, server: ServerProcess | null): Promise<void> {
     const scores = await call.once();
     const furthest = Math.max(
@@ -147,7 +149,7 @@ export class Contest {
     if (!(furthest <= tolerance)) {
       throw new Error(`answers class ${best(scores)}, the bare model ${best(this.#expected)}`);
     }
-    await call.load(this.#load.connections, 6 * this.#load.warmUp);
+    await call.load(this.#load.connections, this.#load.settle);
     this.#entries.push({ call, server, figures: newFigures(name) });
     process.stderr.write(`${name} is ready\n`);
   }
