@@ -1,6 +1,7 @@
 /** A run on its way: from acceptance until its promise settles, once. */
 import { AtPatchError } from "../shared/errors.ts";
 import type { RunOptions, RunRequest, RunResult } from "./engine.ts";
+import { mergeKey } from "./merge.ts";
 
 /** Why a run left before its answer was there. */
 export type Departure = "deadline" | "cancelled";
@@ -15,6 +16,7 @@ export class PendingRun {
   readonly result: Promise<RunResult>;
   /** Times a worker died under it. */
   deaths = 0;
+  #key: string | undefined;
   #resolve: (result: RunResult) => void = () => {};
   #reject: (error: AtPatchError) => void = () => {};
   readonly #deadline: number | undefined;
@@ -47,6 +49,11 @@ export class PendingRun {
     this.#signal?.addEventListener("abort", this.#abort);
     if (this.#signal?.aborted) this.#abort();
     else if (this.#deadline !== undefined) this.#arm(this.#deadline);
+  }
+
+  /** Runs with equal keys can be joined. */
+  get key(): string {
+    return (this.#key ??= mergeKey(this.request));
   }
 
   get settled(): boolean {

@@ -5,7 +5,7 @@ import type { Tensor } from "../shared/tensor.ts";
 import type { Batcher } from "./batcher.ts";
 import type { EngineObserver, RunOptions, RunRequest, RunResult } from "./engine.ts";
 import { packFrame } from "./frame.ts";
-import { mergeKey, mergeRequests, splitOutcome } from "./merge.ts";
+import { mergeRequests, splitOutcome } from "./merge.ts";
 import { PendingRun } from "./pending-run.ts";
 import type { RunMessage } from "./protocol.ts";
 import { RunQueue, type QueueLimits } from "./queue.ts";
@@ -113,7 +113,7 @@ export class Scheduler {
   #waitsForCompany(run: PendingRun): boolean {
     const { batcher } = this.#options;
     if (batcher === undefined || batcher.delayMs === 0) return false;
-    const room = batcher.room(mergeKey(run.request));
+    const room = batcher.room(run.key);
     if (run.request.batch >= room || !this.#queue.add(run)) return false;
     if (this.#queue.depth >= room) this.pump();
     else setTimeout(() => this.pump(), batcher.delayMs);
@@ -124,11 +124,11 @@ export class Scheduler {
   #companions(first: PendingRun): PendingRun[] {
     const { batcher } = this.#options;
     if (batcher === undefined || first.alone || this.#queue.depth === 0) return [];
-    const key = mergeKey(first.request);
+    const { key } = first;
     let room = batcher.room(key) - first.request.batch;
     if (room <= 0) return [];
     return this.#queue.takeMatching((run) => {
-      const fits = run.request.batch <= room && !run.alone && mergeKey(run.request) === key;
+      const fits = run.request.batch <= room && !run.alone && run.key === key;
       if (fits) room -= run.request.batch;
       return fits;
     });
@@ -143,10 +143,10 @@ export class Scheduler {
       const outcome = await worker.run(this.#message(request));
       // The next run first: the worker should not wait while this one's caller is served.
       this.#workers.giveBack(worker);
-      batcher?.measured(mergeKey(request), request.batch, outcome.inferMs);
+      batcher?.measured(runs[0]!.key, request.batch, outcome.inferMs);
       const parts = runs.length === 1 ? [outcome] : splitOutcome(outcome, batchesOf(runs));
       if (parts === null) {
-        batcher?.keepApart(mergeKey(request));
+        batcher?.keepApart(runs[0]!.key);
         return this.#separate(runs);
       }
       if (outcome.rechecked.length > 0) observer.rechecked?.(outcome.rechecked.length);

@@ -102,21 +102,14 @@ export class PatchedRunner {
   }
 
   #report(model: ServedModel, run: PatchedRun, call: Call): void {
-    const flagged = new Map<number, number>();
-    const { flags, forced = [] } = run.result;
-    flags.forEach(({ keys, firstSite }, axis) => {
-      firstSite.forEach((site, at) => {
-        const found = site > 0 && !(axis === 0 && forced.includes(at % keys));
-        if (found) flagged.set(site - 1, (flagged.get(site - 1) ?? 0) + 1);
-      });
-    });
+    const triggered = run.triggered.filter(Boolean).length;
     const report = {
       model: model.name,
       detector: run.detector,
       mode: run.mode,
       samples: run.triggered.length,
-      triggered: run.triggered.filter(Boolean).length,
-      flagged,
+      triggered,
+      flagged: triggered > 0 ? flaggedColumns(run.result) : nothingFlagged,
     };
     model.counters.add(report);
     model.statistics.answered({
@@ -130,6 +123,20 @@ export class PatchedRunner {
     this.#observer.stage(model.name, "infer", run.result.inferMs);
     tracePasses(run.result, call);
   }
+}
+
+const nothingFlagged: ReadonlyMap<number, number> = new Map();
+
+/** Flagged columns by the site that flagged them first; those that the detector forces do not count. */
+function flaggedColumns({ flags, forced = [] }: RunResult): Map<number, number> {
+  const flagged = new Map<number, number>();
+  flags.forEach(({ keys, firstSite }, axis) => {
+    firstSite.forEach((site, at) => {
+      const found = site > 0 && !(axis === 0 && forced.includes(at % keys));
+      if (found) flagged.set(site - 1, (flagged.get(site - 1) ?? 0) + 1);
+    });
+  });
+  return flagged;
 }
 
 /** The run as it went: waiting, the passes, and of these the second one where a sample needed it. */

@@ -11,8 +11,13 @@ interface Flags {
  * that is no finding about this one.
  */
 export function isTriggered({ flags, forced = [] }: Flags, sample: number): boolean {
-  return flags.some(({ keys, firstSite }, axis) => {
-    const own = firstSite.subarray(sample * keys, (sample + 1) * keys);
-    return own.some((site, column) => site > 0 && !(axis === 0 && forced.includes(column)));
-  });
+  // Every column of every answer is looked at: no callbacks here.
+  for (let axis = 0; axis < flags.length; axis++) {
+    const { keys, firstSite } = flags[axis]!;
+    const first = sample * keys;
+    for (let key = 0; key < keys; key++) {
+      if (firstSite[first + key]! > 0 && !(axis === 0 && forced.includes(key))) return true;
+    }
+  }
+  return false;
 }
