@@ -28,6 +28,7 @@ import { TokenTable } from "./service/tokens.ts";
 import type { Tracing } from "./service/trace.ts";
 import type { Settings } from "./settings.ts";
 import { AtPatchError, messageOf } from "./shared/errors.ts";
+import { frugalDecoder } from "./tasks/decode-image.ts";
 import { listModelFolders, readModelFolder } from "./tasks/model-folder.ts";
 import { wantedTraces } from "./tracing/wanted.ts";
 import { packageVersion } from "./version.ts";
@@ -99,6 +100,7 @@ export interface ComposedServer {
  *   model could be loaded
  */
 export async function composeServer(settings: Settings): Promise<ComposedServer> {
+  frugalDecoder();
   const logger = createLogger(settings);
   const { entries, generated } = await readTokens(settings);
   const tokens = new TokenTable(entries, new FailedTokens(settings.failedTokens));

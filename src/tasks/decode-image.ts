@@ -11,6 +11,16 @@ const dataUrl = /^data:[^,]*;base64,/i;
 const notBase64 = /[^A-Za-z0-9+/=]/;
 
 /**
+ * Sets the decoder of this process up for a server. It would keep up to 50 MB of past pictures for operations that might come
+ * again, though requests bring new ones, and what a request brought should not stay; and it would start as many threads for a
+ * picture as there are cores, which already work for other requests.
+ */
+export function frugalDecoder(): void {
+  sharp.cache(false);
+  sharp.concurrency(1);
+}
+
+/**
  * Bytes of a `{"b64": "…"}` instance; standard base64 with or without padding, or a `data:` URL with it.
  * @param at name of the instance in errors, e.g. `instances[3]`
  * @throws AtPatchError ATPATCH_BAD_INPUT
