@@ -11,6 +11,7 @@
  * All are reductions over the sample's own visible queries: batch composition and padding do not enter.
  */
 import type { Emitter } from "../onnx/emitter.ts";
+import { attentionFeatureCount } from "../shared/detector-tensors.ts";
 import { epsilon, tieFactor, zScoreFloor } from "./constants.ts";
 
 /**
@@ -32,12 +33,61 @@ export interface Features {
 /**
  * @param map float32 [B,H,Tq,Tk]
  * @param value float32 [B,Hv,Tk,d]
+ * @param wantsAttention bool [1]: whether φ is computed; it is 0 otherwise, and most of the work is saved
  */
-export function emitFeatures(e: Emitter, map: string, value: string, queries: QueryPositions): Features {
+export function emitFeatures(
+  e: Emitter,
+  map: string,
+  value: string,
+  queries: QueryPositions,
+  wantsAttention: string,
+): Features {
   const headMean = e.reduce("ReduceMean", map, [1], false); // [B,Tq,Tk]
   const seen = e.toFloat(e.greater(headMean, e.float(0))); // [B,Tq,Tk]
   const visible = e.reduce("ReduceMax", seen, [1], false); // [B,Tk]
+  const visibleRow = e.unsqueeze(visible, [1]); // [B,1,Tk]
   const visibleCount = e.larger(e.reduce("ReduceSum", visible, [1]), e.float(1));
+
+  const wanted = e.branch();
+  const computed = emitAttentionFeatures(wanted, queries, {
+    map,
+    headMean,
+    seen,
+    visible,
+    visibleRow,
+    visibleCount,
+  });
+  const unwanted = e.branch();
+  const none = unwanted.reshape(unwanted.float(Array<number>(attentionFeatureCount).fill(0)), [1, -1, 1]);
+  const zeros = unwanted.op("Mul", [visibleRow, none]);
+  const attention = e.fresh("attention");
+  e.conditional(
+    wantsAttention,
+    { emitter: wanted, outputs: [computed] },
+    { emitter: unwanted, outputs: [zeros] },
+    [attention],
+  );
+  // [B,Hv,Tk,d] → [B,Tk,Hv·d] would copy as well, and φ is at hand by rows.
+  const values = e.op("Reshape", [
+    e.transpose(value, [0, 1, 3, 2]),
+    e.concat([e.int([0, -1]), e.dim(value, 2)], 0),
+  ]);
+  return { all: e.concat([attention, values], 1), visible, visibleCount };
+}
+
+/** What φ is computed from. */
+interface Seen extends Omit<Features, "all"> {
+  readonly map: string;
+  /** float32 [B,Tq,Tk]: mean over heads, and 1 where that is above 0. */
+  readonly headMean: string;
+  readonly seen: string;
+  /** `visible` as float32 [B,1,Tk]. */
+  readonly visibleRow: string;
+}
+
+/** φ, float32 [B,11,Tk]. */
+function emitAttentionFeatures(e: Emitter, queries: QueryPositions, known: Seen): string {
+  const { map, headMean, seen, visible, visibleRow, visibleCount } = known;
   const keysSeen = e.reduce("ReduceSum", seen, [2], false); // [B,Tq]
   const counts = emitCounts(e, queries, e.smaller(keysSeen, e.float(1)), visible); // [B,Tq]
   const queryCount = e.larger(e.reduce("ReduceSum", counts, [1]), e.float(1));
@@ -67,19 +117,8 @@ export function emitFeatures(e: Emitter, map: string, value: string, queries: Qu
   const spread = e.op("Div", [e.op("Sqrt", [variance]), e.op("Add", [mass, e.float(epsilon)])]);
   const rowLargest = e.op("Mul", [e.reduce("ReduceMax", headMean, [2]), e.float(tieFactor)]);
   const share = e.op("MatMul", [weightRow, e.toFloat(e.atLeast(headMean, rowLargest))]);
-
-  const visibleRow = e.unsqueeze(visible, [1]); // [B,1,Tk]
   const zScore = emitZScore(e, mass, visibleRow, e.unsqueeze(visibleCount, [2]));
-  // [B,Hv,Tk,d] → [B,Tk,Hv·d] would copy as well, and φ is at hand by rows.
-  const values = e.op("Reshape", [
-    e.transpose(value, [0, 1, 3, 2]),
-    e.concat([e.int([0, -1]), e.dim(value, 2)], 0),
-  ]);
-  return {
-    all: e.concat([logRatios, spread, share, zScore, emitPlaces(e, visibleRow), values], 1),
-    visible,
-    visibleCount,
-  };
+  return e.concat([logRatios, spread, share, zScore, emitPlaces(e, visibleRow)], 1);
 }
 
 /** Queries that count, [B,Tq]: they see a key and, in self-attention, are visible as keys themselves. */

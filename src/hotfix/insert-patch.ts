@@ -43,7 +43,7 @@ export function insertPatch(
   context: PatchContext,
 ): AxisState {
   const { slot, taps } = context;
-  const examine = context.examine[site.index] ?? "";
+  const [examine, report] = [context.examine[site.index] ?? "", context.report[site.index] ?? ""];
   // A map that meets several value tensors is patched once, over their concatenation.
   const [given, value] = [canonical.map.name, joinValues(e, canonical.values)].map((name) =>
     context.quantised ? shielded(e, name) : name,
@@ -57,7 +57,7 @@ export function insertPatch(
   const patch = (form: PatchForm, before: Carried, examined: string, outputs: readonly string[]): void =>
     e.ops(
       patchOperator(form),
-      [given, value, state.mode, ...list(before), examined, ...detector],
+      [given, value, state.mode, ...list(before), examined, report, ...detector],
       outputs,
       siteAttribute(e.opset, site.index),
       hotfixDomain,

@@ -57,14 +57,13 @@ export function instrumentGraph(
   // A file for other servers reports nothing: they would not know what to ask for.
   const detecting = e.greater(slot, e.int(-1));
   const examined = defaults ? detecting : e.op("Or", [detecting, hotfixNames.report]);
-  const examine = e.split(
-    examined,
-    0,
-    sites.map(() => 1),
-  );
+  const parts = sites.map(() => 1);
+  const examine = e.split(examined, 0, parts);
+  const nowhere = e.cast(e.int([0]), DataType.BOOL);
+  const report = defaults ? sites.map(() => nowhere) : e.split(hotfixNames.report, 0, parts);
 
   const quantised = [...allNodes(graph)].some(({ opType }) => opType === "DequantizeLinear");
-  const states = patchGraph(e, graph, { sites, taps, mode, slot, examine, quantised }, new Map());
+  const states = patchGraph(e, graph, { sites, taps, mode, slot, examine, report, quantised }, new Map());
   const reports = new Emitter(opset, names, "atpatch/report");
   for (const state of states.values()) {
     const { axis } = state;

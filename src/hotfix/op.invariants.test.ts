@@ -163,3 +163,46 @@ function pad(c: OpCase, padding: number): OpCase {
     flags: Int32Array.from({ length }, (_, j) => c.flags[j] ?? 0),
   };
 }
+
+describe("features of attention that nobody uses", () => {
+  it("are left out, and nothing else changes by a bit", async () => {
+    let flagged = 0;
+    await fc.assert(
+      fc.asyncProperty(opCaseShape, kinds, fc.constantFrom(...opsets), async (shape, kind, opset) => {
+        const c = valuesOnly(opCase(fitting(shape, kind)));
+        const keys = c.map.shape[3] ?? 0;
+        const [whole, lean] = [await runOp(c, kind, opset), await runOp(c, kind, opset, false)];
+        for (const name of ["flags_out", "scores_out", "product", "map_out", "value_out"]) {
+          expect([...floatsOf(lean, name)]).toEqual([...floatsOf(whole, name)]);
+        }
+        const row = (c.detector.feature_mean.shape[1] ?? 0) * keys;
+        floatsOf(lean, "features").forEach((x, at) => {
+          const isAttention = at % row < 11 * keys;
+          expect(x).toBe(isAttention ? 0 : floatsOf(whole, "features")[at]);
+        });
+        flagged += intsOf(lean, "flags_out").filter((site) => site > 0).length;
+      }),
+      runs,
+    );
+    expect(flagged).toBeGreaterThan(20);
+  });
+
+  it("are there for a detector that uses them, and for who reads all", async () => {
+    await fc.assert(
+      fc.asyncProperty(opCaseShape, kinds, fc.constantFrom(...opsets), async (shape, kind, opset) => {
+        const c = opCase({ ...fitting(shape, kind), detects: true });
+        const [whole, lean] = [await runOp(c, kind, opset), await runOp(c, kind, opset, false)];
+        expect([...floatsOf(lean, "features")]).toEqual([...floatsOf(whole, "features")]);
+      }),
+      runs,
+    );
+  });
+});
+
+/** The case with a detector that scales attention features with 0. */
+function valuesOnly(c: OpCase): OpCase {
+  const { feature_scale: scale } = c.detector;
+  const width = scale.shape[1] ?? 1;
+  const data = (scale.data as Float32Array).map((x, at) => (at % width < 11 ? 0 : x));
+  return { ...c, detector: { ...c.detector, feature_scale: { ...scale, data } } };
+}

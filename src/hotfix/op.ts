@@ -2,10 +2,11 @@
  * The custom operator `ai.atpatch::AttentionPatch`, shipped as a model-local function: any stock runtime inlines it.
  *
  * Inputs:  map float32 [B,H,Tq,Tk], value float32 [B,Hv,Tk,d], mode int32 [B], the carried flags int32 [B,Tk],
- *          scores float32 [B,Tk] and repair bool [], examine bool [1] (whether features are computed here), then the
- *          detector tensors stacked over sites.
+ *          scores float32 [B,Tk] and repair bool [], examine bool [1] (whether features are computed here), report bool [1]
+ *          (whether somebody reads all of them), then the detector tensors stacked over sites.
  * Outputs: the product of the patched map and value, or both of them (see `PatchForm`), the carried state after this site,
- *          and the features [φ; v] float32 [B,11+Hv·d,Tk], empty where the site is not examined.
+ *          and the features [φ; v] float32 [B,11+Hv·d,Tk]: φ is 0 where nobody uses it, and nothing is there where the site is
+ *          not examined.
  * Attribute `site` (int64 tensor, scalar; float before opset 9): index of the site.
  *
  * One gate keeps the common case cheap: a site that neither detects nor reports, in a batch without a column to repair, is
@@ -23,7 +24,7 @@ import {
   type TensorProto,
 } from "../onnx/model.ts";
 import type { AttentionSite } from "../attention/site.ts";
-import { detectorTensorNames } from "../shared/detector-tensors.ts";
+import { attentionFeatureCount, detectorTensorNames } from "../shared/detector-tensors.ts";
 import { emitDetection, identity, list, type Carried, type DetectorNames } from "./detect.ts";
 import { Emitter } from "../onnx/emitter.ts";
 import { FreshNames } from "../onnx/fresh-names.ts";
@@ -78,7 +79,17 @@ export function attentionPatchFunction(form: PatchForm, opset: number): Function
   );
 
   return modelFunction(e, patchOperator(form), {
-    inputs: ["map", "value", "mode", "flags", "scores", "repair", "examine", ...detectorTensorNames],
+    inputs: [
+      "map",
+      "value",
+      "mode",
+      "flags",
+      "scores",
+      "repair",
+      "examine",
+      "report",
+      ...detectorTensorNames,
+    ],
     outputs: [...results[form.returns], ...list(after), "features"],
     attributes: ["site"],
     description:
@@ -95,8 +106,9 @@ function emitExamination(
   before: Carried,
 ): Carried & { readonly features: string } {
   const examining = e.branch();
-  const features = emitFeatures(examining, "map", "value", queries);
   const slot = examining.gather(detector.slot, site);
+  const wanted = examining.op("Or", ["report", emitUsesAttention(examining, slot, detector)]);
+  const features = emitFeatures(examining, "map", "value", queries, wanted);
   const detecting = examining.branch();
   const detected = emitDetection(detecting, { features, mode: "mode", site, slot }, detector, before);
   const reporting = examining.branch();
@@ -116,6 +128,12 @@ function emitExamination(
     [...list(found), found.features],
   );
   return found;
+}
+
+/** Whether the site's detector looks at φ, bool [1]: one that does not scales it with 0. */
+function emitUsesAttention(e: Emitter, slot: string, detector: DetectorNames): string {
+  const scale = e.take(e.gather(detector.feature_scale, slot), [attentionFeatureCount], [0]);
+  return e.greater(e.reduce("ReduceMax", scale, [0]), e.float(0));
 }
 
 const freshState = (e: Emitter): Carried => ({

@@ -26,6 +26,8 @@ export interface PatchContext {
   readonly slot: string;
   /** bool [1] for each site: whether it detects or reports. */
   readonly examine: readonly string[];
+  /** bool [1] for each site: whether it reports. */
+  readonly report: readonly string[];
   /** Whether the model holds tensors that are quantised and brought back. */
   readonly quantised: boolean;
 }

@@ -18,7 +18,17 @@ import {
  * other, and what both return under the names of the first.
  */
 export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Array {
-  const inputs = ["map", "value", "mode", "flags", "scores", "repair", "examine", ...detectorTensorNames];
+  const inputs = [
+    "map",
+    "value",
+    "mode",
+    "flags",
+    "scores",
+    "repair",
+    "examine",
+    "report",
+    ...detectorTensorNames,
+  ];
   const common = ["flags_out", "scores_out", "repair_out", "features"];
   const again = common.map((name) => `map_${name}`);
   const outputs = ["product", "map_out", "value_out", ...common, ...again];
@@ -32,6 +42,7 @@ export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Arr
     flags: DataType.INT32,
     repair: DataType.BOOL,
     examine: DataType.BOOL,
+    report: DataType.BOOL,
     slot: DataType.INT64,
     flags_out: DataType.INT32,
     repair_out: DataType.BOOL,

@@ -26,11 +26,12 @@ export async function loadOpSessions(): Promise<void> {
 const toOrt = (t: Tensor): ort.Tensor =>
   new ort.Tensor(t.datatype === "INT64" ? "int64" : "float32", t.data as Float32Array, t.shape);
 
-/** The operator alone, at one opset. */
+/** The operator alone, at one opset. @param report whether all features are wanted */
 export async function runOp(
   c: OpCase,
   kind: QueryPositions,
   opset: number,
+  report = true,
 ): Promise<Record<string, ort.Tensor>> {
   const [batch = 0] = c.map.shape;
   const keys = c.map.shape[3] ?? 0;
@@ -43,6 +44,7 @@ export async function runOp(
     scores: new ort.Tensor("float32", new Float32Array(batch * keys), [batch, keys]),
     repair: new ort.Tensor("bool", Uint8Array.of(enforced ? 1 : 0), []),
     examine: new ort.Tensor("bool", Uint8Array.of(1), [1]),
+    report: new ort.Tensor("bool", Uint8Array.of(report ? 1 : 0), [1]),
   };
   for (const name of detectorTensorNames) feeds[name] = toOrt(c.detector[name]);
   const session = sessions.get(`${kind}${opset}`);
