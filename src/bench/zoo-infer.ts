@@ -11,7 +11,7 @@ import { drain } from "../serve.ts";
 import { resolveSettings } from "../settings.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import { restDriver, type PlainAnswer } from "../test/oip-drivers.ts";
-import { fixturesIn, numbersOf, tensorsOf, type Fixture } from "../test/zoo.ts";
+import { fixturesIn, numbersOf, tensorsOf, truthOf, type Fixture } from "../test/zoo.ts";
 import { distance, toleranceOf } from "./distance.ts";
 
 const program = new Command("zoo:infer")
@@ -60,7 +60,7 @@ async function ask(fixture: Fixture): Promise<string> {
       inputs: inputs.map((input) => ({ name: input.name, tensor: given.get(input.name)! })),
       outputs: outputs.map(({ name: output, datatype }) => ({ name: output, datatype })),
     });
-    return answer.error === undefined ? compare(answer, fixture) : `${answer.code} ${answer.error}`;
+    return answer.error === undefined ? await compare(answer, fixture) : `${answer.code} ${answer.error}`;
   } finally {
     await drain(server, 0);
   }
@@ -70,8 +70,8 @@ function hasJsonForm(datatype: string): boolean {
   return datatype !== "FP16" && datatype !== "BF16";
 }
 
-function compare(answer: PlainAnswer, fixture: Fixture): string {
-  const expected = tensorsOf(fixture, "expected");
+async function compare(answer: PlainAnswer, fixture: Fixture): Promise<string> {
+  const { outputs: expected } = await truthOf(fixture);
   let worst = 0;
   for (const [name, tensor] of expected) {
     const actual = answer.outputs?.find((output) => output.name === name)?.tensor as Tensor | undefined;

@@ -133,3 +133,24 @@ export function numbersOf({ datatype, data }: Tensor): number[] {
     datatype === "FP16" ? fromHalf(Number(value)) : Number(value),
   );
 }
+
+/** What a fixture's own file computes here. */
+export interface Truth {
+  readonly outputs: ReadonlyMap<string, Tensor>;
+  /** By `site0`, `site1`, …; null where the recorded ones do not hold on this processor. */
+  readonly maps: ReadonlyMap<string, Tensor> | null;
+}
+
+/** Half precision and the order of sums differ by less from processor to processor. */
+const sameArithmetic = 1e-3;
+
+/**
+ * The recorded outputs and maps, as far as this processor agrees: without instructions of their own for it, the runtime adds
+ * 8-bit products in 16 bits, which overflow, and a quantised model answers otherwise, patched or not.
+ */
+export async function truthOf(of: Fixture): Promise<Truth> {
+  const recorded = tensorsOf(of, "expected");
+  const own = new Map(Object.entries(await runFixture(of, modelBytes(of))));
+  const agrees = [...recorded].every(([name, tensor]) => difference(own.get(name), tensor) < sameArithmetic);
+  return agrees ? { outputs: recorded, maps: tensorsOf(of, "expected_maps") } : { outputs: own, maps: null };
+}
