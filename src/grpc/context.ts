@@ -2,6 +2,7 @@
 import type { ServerUnaryCall } from "@grpc/grpc-js";
 import { clientHeader, clientKey, type Call } from "../service/call.ts";
 import { bearerToken, requireScope, type Principal, type Scope, type TokenTable } from "../service/tokens.ts";
+import type { TraceEnd, Tracing } from "../service/trace.ts";
 import { requestIdOf } from "../shared/request-id.ts";
 
 /** What every form of a call has. */
@@ -13,11 +14,16 @@ export interface CallContext {
   readonly id: string;
   /** With the deadline and the cancellation of the caller. */
   readonly call: Call;
+  /** The span of the call as metadata, when traces are kept. */
+  readonly traceparent: string | undefined;
+  /** Ends the span of the call, if there is one. */
+  endTrace(end: TraceEnd): void;
   /** @throws AtPatchError ATPATCH_UNAUTHENTICATED, ATPATCH_FORBIDDEN */
   authorize(scope: Scope): void;
 }
 
-export function contextOf(grpc: GrpcCall, tokens: TokenTable): CallContext {
+/** @param tracing begins a span for the call; null for none */
+export function contextOf(grpc: GrpcCall, tokens: TokenTable, tracing: Tracing | null): CallContext {
   const header = (name: string): string | undefined => {
     const [value] = grpc.metadata.get(name);
     return typeof value === "string" ? value : undefined;
@@ -40,8 +46,12 @@ export function contextOf(grpc: GrpcCall, tokens: TokenTable): CallContext {
   // Milliseconds since 1970, or infinite.
   const left = Number(grpc.getDeadline()) - Date.now();
   const id = requestIdOf(header("x-request-id"));
+  const caller = { traceparent: header("traceparent"), tracestate: header("tracestate") };
+  const trace = tracing?.begin(caller, now);
   return {
     id,
+    traceparent: trace?.traceparent,
+    endTrace: (end) => trace?.end(end),
     call: {
       id,
       ...clientKey(header(clientHeader)),
@@ -50,6 +60,7 @@ export function contextOf(grpc: GrpcCall, tokens: TokenTable): CallContext {
       address: grpc.getPeer().replace(/:\d+$/, ""),
       signal: gone.signal,
       principal,
+      ...(trace && { trace }),
       ...(Number.isFinite(left) && { deadline: now + left }),
     },
     authorize: (scope) => {

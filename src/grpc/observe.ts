@@ -5,6 +5,18 @@ import { contextOf, type CallContext, type GrpcCall } from "./context.ts";
 import type { GrpcLogger, GrpcServices } from "./services.ts";
 import { toAtPatchError, toStatus } from "./status.ts";
 
+const service = "inference.GRPCInferenceService";
+
+/** Statuses that OpenTelemetry's conventions count as the server's own failures. */
+const serverFaults: ReadonlySet<codes> = new Set([
+  codes.UNKNOWN,
+  codes.DEADLINE_EXCEEDED,
+  codes.UNIMPLEMENTED,
+  codes.INTERNAL,
+  codes.UNAVAILABLE,
+  codes.DATA_LOSS,
+]);
+
 export interface CallRule {
   readonly method: string;
   /** Answered also while the server is closing. */
@@ -29,8 +41,9 @@ export class CallObserver {
     rule: CallRule,
     handler: (context: CallContext) => Promise<T>,
   ): Promise<{ answer: T } | { failure: StatusObject }> {
-    const { health, tokens } = this.#services;
-    const context = contextOf(grpc, tokens);
+    const { health, tokens, tracing } = this.#services;
+    // No span for those that ask whether the server is well.
+    const context = contextOf(grpc, tokens, rule.whileClosing ? null : tracing);
     try {
       if (health.phase === "closing" && !rule.whileClosing) {
         throw new AtPatchError("ATPATCH_NOT_READY", "the server is draining");
@@ -41,14 +54,26 @@ export class CallObserver {
     } catch (error) {
       const known = toAtPatchError(error, context.id);
       const failure = toStatus(known);
-      failure.metadata.set("x-request-id", context.id);
+      for (const [name, value] of Object.entries(identity(context))) failure.metadata.set(name, value);
       this.#note(rule, context, failure.code, known);
       return { failure };
     }
   }
 
-  #note({ method }: CallRule, { id, call }: CallContext, code: codes, error?: AtPatchError): void {
+  #note({ method }: CallRule, { id, call, endTrace }: CallContext, code: codes, error?: AtPatchError): void {
     const status = codes[code];
+    endTrace({
+      name: `${service}/${method}`,
+      attributes: {
+        "rpc.system": "grpc",
+        "rpc.service": service,
+        "rpc.method": method,
+        "rpc.grpc.status_code": code,
+        "atpatch.request_id": id,
+        ...(serverFaults.has(code) && { "error.type": status }),
+      },
+      failed: serverFaults.has(code),
+    });
     const ms = performance.now() - call.startedAt;
     this.#services.metrics.grpc(method, status, ms);
     const line = { request: id, method, status, ms: Math.round(ms * 100) / 100 };
@@ -59,9 +84,13 @@ export class CallObserver {
   }
 }
 
-/** Metadata that goes before the answer of a call. */
-export function answerMetadata(entries: Readonly<Record<string, string>>): Metadata {
+/** Metadata that goes before the answer of a call: what the call is known by, and more. */
+export function answerMetadata(context: CallContext, more: Readonly<Record<string, string>> = {}): Metadata {
   const metadata = new Metadata();
-  for (const [name, value] of Object.entries(entries)) metadata.set(name, value);
+  for (const [name, value] of Object.entries({ ...identity(context), ...more })) metadata.set(name, value);
   return metadata;
+}
+
+function identity({ id, traceparent }: CallContext): Record<string, string> {
+  return { "x-request-id": id, ...(traceparent !== undefined && { traceparent }) };
 }

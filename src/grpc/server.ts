@@ -55,7 +55,7 @@ export async function createGrpcServer(services: GrpcServices, options: GrpcOpti
         const { fault } = call.request as UnreadRequest;
         if (fault !== undefined) throw fault;
         const answer = await handler(call.request as never, context, (more) => (headers = more));
-        call.sendMetadata(answerMetadata({ "x-request-id": context.id, ...headers }));
+        call.sendMetadata(answerMetadata(context, headers));
         return answer;
       });
       if ("answer" in done) callback(null, done.answer);
@@ -68,7 +68,7 @@ export async function createGrpcServer(services: GrpcServices, options: GrpcOpti
     ModelStreamInfer: (stream: InferStream) => {
       void observer
         .handle(stream, { method: "ModelStreamInfer", whileClosing: false }, (context) => {
-          stream.sendMetadata(answerMetadata({ "x-request-id": context.id }));
+          stream.sendMetadata(answerMetadata(context));
           return inferStream(services, stream, context, ending.signal);
         })
         .then((done) => endStream(stream, done));

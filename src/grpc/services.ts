@@ -5,6 +5,7 @@ import type { InferService } from "../service/infer.ts";
 import type { ModelTable } from "../service/models.ts";
 import type { RepositoryService } from "../service/repository.ts";
 import type { TokenTable } from "../service/tokens.ts";
+import type { Tracing } from "../service/trace.ts";
 
 export interface GrpcServices {
   readonly models: ModelTable;
@@ -13,6 +14,8 @@ export interface GrpcServices {
   readonly health: Health;
   readonly tokens: TokenTable;
   readonly metrics: Metrics;
+  /** Null when no traces are wanted. */
+  readonly tracing: Tracing | null;
 }
 
 export interface GrpcLogger {

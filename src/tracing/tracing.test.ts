@@ -3,6 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { markDetector, tinySample } from "../test/tiny-model.ts";
+import { rawRequest, tinyGrpc } from "../test/tiny-grpc.ts";
 import { tinyServer, type TinyServer } from "../test/tiny-server.ts";
 import type { Tracing } from "../service/trace.ts";
 import { otlpTracing } from "./otel-tracing.ts";
@@ -62,6 +63,36 @@ afterAll(async () => {
   await server?.close();
   for (const name of variables) delete process.env[name];
   await new Promise((resolve) => receiver.close(resolve));
+});
+
+describe("a traced call over gRPC", () => {
+  it("is one server span below the caller's, with its parts below it", async () => {
+    const calls = otlpTracing("http/json", { version: "1.2.3", warn: () => {} });
+    const { client, close } = await tinyGrpc({ tracing: calls });
+    const own = "1af7651916cd43dd8448eb211c80319c";
+    const headers = { traceparent: `00-${own}-${callerSpan}-01` };
+    const answer = await client.call("ModelInfer", rawRequest(), { headers });
+    expect(answer.code).toBe("OK");
+    const refused = await client.call("ModelInfer", { model_name: "secret-name" });
+    expect(refused.headers["traceparent"]).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
+    await client.call("ServerLive", {});
+    await close();
+    await calls.close();
+
+    const name = "inference.GRPCInferenceService/ModelInfer";
+    const mine = spans().filter((span) => span.traceId === own);
+    const root = mine.find((span) => span.name === name)!;
+    expect(root).toMatchObject({ parentSpanId: callerSpan, kind: 2 });
+    expect(answer.headers["traceparent"]).toBe(`00-${own}-${root.spanId}-01`);
+    expect(root.attributes).toContainEqual({ key: "rpc.grpc.status_code", value: { intValue: 0 } });
+    const parts = mine.filter((span) => span !== root);
+    expect(parts.map((part) => part.name).toSorted()).toEqual(["decode", "encode", "infer", "queue"]);
+    expect(parts.every(({ parentSpanId }) => parentSpanId === root.spanId)).toBe(true);
+    const others = spans().filter(({ traceId }) => traceId !== own);
+    expect(others.map((span) => span.name)).toEqual([name]);
+    expect(JSON.stringify(received)).not.toContain("secret-name");
+    received.length = 0;
+  });
 });
 
 describe("a traced request", () => {
