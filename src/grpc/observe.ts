@@ -60,9 +60,10 @@ export class CallObserver {
     }
   }
 
-  #note({ method }: CallRule, { id, call, endTrace }: CallContext, code: codes, error?: AtPatchError): void {
+  #note({ method }: CallRule, context: CallContext, code: codes, error?: AtPatchError): void {
+    const { id, call } = context;
     const status = codes[code];
-    endTrace({
+    context.endTrace({
       name: `${service}/${method}`,
       attributes: {
         "rpc.system": "grpc",

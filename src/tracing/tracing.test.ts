@@ -68,15 +68,15 @@ afterAll(async () => {
 describe("a traced call over gRPC", () => {
   it("is one server span below the caller's, with its parts below it", async () => {
     const calls = otlpTracing("http/json", { version: "1.2.3", warn: () => {} });
-    const { client, close } = await tinyGrpc({ tracing: calls });
+    const grpc = await tinyGrpc({ tracing: calls });
     const own = "1af7651916cd43dd8448eb211c80319c";
     const headers = { traceparent: `00-${own}-${callerSpan}-01` };
-    const answer = await client.call("ModelInfer", rawRequest(), { headers });
+    const answer = await grpc.client.call("ModelInfer", rawRequest(), { headers });
     expect(answer.code).toBe("OK");
-    const refused = await client.call("ModelInfer", { model_name: "secret-name" });
+    const refused = await grpc.client.call("ModelInfer", { model_name: "secret-name" });
     expect(refused.headers["traceparent"]).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
-    await client.call("ServerLive", {});
-    await close();
+    await grpc.client.call("ServerLive", {});
+    await grpc.close();
     await calls.close();
 
     const name = "inference.GRPCInferenceService/ModelInfer";
@@ -88,7 +88,7 @@ describe("a traced call over gRPC", () => {
     const parts = mine.filter((span) => span !== root);
     expect(parts.map((part) => part.name).toSorted()).toEqual(["decode", "encode", "infer", "queue"]);
     expect(parts.every(({ parentSpanId }) => parentSpanId === root.spanId)).toBe(true);
-    const others = spans().filter(({ traceId }) => traceId !== own);
+    const others = spans().filter((span) => span.traceId !== own);
     expect(others.map((span) => span.name)).toEqual([name]);
     expect(JSON.stringify(received)).not.toContain("secret-name");
     received.length = 0;
