@@ -25,7 +25,7 @@ const options = new Command("study")
     "gtsrb-vit,sst2-bert,sst2-split,sst2-sentence,mnist-blend,adult-ft",
   )
   .option("--seeds <n>", "seeds of the detector", natural, 3)
-  .option("--only <list>", "only these variants, by name")
+  .option("--only <list>", "only these variants, by name, with semicolons between them")
   .option("--quick", "one seed, the default and twenty failing samples only")
   .option("--record <file>", "figures so far", join(folder, "study.jsonl"))
   .option("--out <file>", "tables to write; none with --quick", join(folder, "STUDY.md"))
@@ -62,7 +62,7 @@ async function studyModel(name: string): Promise<void> {
     name,
     seeds: Array.from({ length: quick ? 1 : options.seeds }, (_, seed) => seed),
     quick,
-    wants: (variant: string) => options.only?.split(",").includes(variant) ?? true,
+    wants: (variant: string) => options.only?.split(";").includes(variant) ?? true,
     has: (group: StudyRow["group"], variant: string, seed: number) =>
       own.some((row) => row.group === group && row.variant === variant && row.seed === seed),
     record: (row: Omit<StudyRow, "model" | "of">) => {

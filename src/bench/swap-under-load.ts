@@ -17,6 +17,7 @@ const options = new Command("swaps")
   .option("--swaps <n>", "number of swaps", Number, 1000)
   .option("--connections <n>", "requests in flight", Number, 16)
   .option("--pause <ms>", "time between two swaps", Number, 50)
+  .option("--warm-up <s>", "time under load before the first swap", Number, 60)
   .option("--models <dir>", "folder of model folders", "models")
   .option("--model <name>", "model to swap on; its shipped detector is varied", "gtsrb-vit")
   .option("--image <file>", "picture to send, in the model's folder", "samples/stop-stamped.png")
@@ -26,6 +27,7 @@ const options = new Command("swaps")
     swaps: number;
     connections: number;
     pause: number;
+    warmUp: number;
     models: string;
     model: string;
     image: string;
@@ -94,8 +96,8 @@ async function swapUnderLoad(): Promise<boolean> {
   };
   const operator = proxy.operator();
   const clients = Array.from({ length: options.connections }, client);
-  // Allocators and compilers reach their usual size first.
-  await sleep(20_000);
+  // Heaps of five threads reach their usual size first.
+  await sleep(options.warmUp * 1000);
   for (let swap = 0; swap < options.swaps;) {
     const began = performance.now();
     phase = "swapping";
