@@ -21,9 +21,7 @@ parentPort.on("message", async (order) => {
   const began = now();
   const end = began + order.seconds * 1000;
   if (order.rate === undefined) {
-    await Promise.all(
-      Array.from({ length: order.connections }, () => closed(pool, request, end, record)),
-    );
+    await Promise.all(Array.from({ length: order.connections }, () => closed(pool, request, end, record)));
   } else {
     await open(pool, request, order.rate, began, end, record);
   }
