@@ -173,7 +173,8 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
       repairs: repairProcesses((model) => folders.get(model)!),
     });
     ({ repairs, health } = services);
-    const options = { version: packageVersion(), bodyLimit: settings.bodyLimit, logger };
+    const { bodyLimit, bodyMemory } = settings;
+    const options = { version: packageVersion(), bodyLimit, bodyMemory, logger };
     const separate = settings.adminPort !== null;
     const app = await buildApp(services, { ...options, admin: !separate });
     const adminApp = separate ? await buildApp(services, options) : null;

@@ -147,6 +147,15 @@ export const settingDefinitions = {
     32 * 2 ** 20,
     [1024, 2 ** 30],
   ),
+  bodyMemory: bytes(
+    {
+      flag: "--body-memory <size>",
+      env: "ATPATCH_BODY_MEMORY",
+      help: "most bytes of request bodies in memory at once",
+    },
+    512 * 2 ** 20,
+    [1024, 2 ** 40],
+  ),
   maxInstances: integer(
     { flag: "--max-instances <number>", env: "ATPATCH_MAX_INSTANCES", help: "samples one request may carry" },
     1024,

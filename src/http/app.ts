@@ -2,6 +2,7 @@
 import fastify, { LogController, type FastifyBaseLogger, type FastifyError } from "fastify";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { installPrincipal } from "./auth.ts";
+import { installBodyMemory } from "./body-memory.ts";
 import { installJsonBody } from "./body.ts";
 import { answerClientError } from "./client-error.ts";
 import { installCompression } from "./compress.ts";
@@ -27,6 +28,8 @@ export interface AppOptions {
   readonly version: string;
   /** Largest request body in bytes. */
   readonly bodyLimit: number;
+  /** Most bytes of request bodies that are in memory at once; no limit when absent. */
+  readonly bodyMemory?: number;
   readonly logger?: FastifyBaseLogger;
   /** Whether detectors and policy can be changed here; default true. */
   readonly admin?: boolean;
@@ -77,6 +80,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   installDrain(app, services.health);
   installPrincipal(app, services.tokens);
   await installCompression(app);
+  installBodyMemory(app, options.bodyMemory ?? Infinity);
   await installOpenApi(app, options.version);
 
   await app.register(predictRoutes(services));

@@ -34,6 +34,7 @@ export interface TinyServerOptions extends TinyModelOptions {
   readonly golden?: () => Promise<readonly GoldenSample[]>;
   readonly settings?: Partial<ServedEngineSettings & { maxInstances: number }>;
   readonly bodyLimit?: number;
+  readonly bodyMemory?: number;
   readonly times?: ClientTimes;
   readonly recording?: Partial<RecorderSettings>;
   /** Folder of the built console. */
@@ -119,6 +120,7 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
   const frontEnd = {
     version: "0.0.0",
     bodyLimit: options.bodyLimit ?? 64 * 1024,
+    ...(options.bodyMemory !== undefined && { bodyMemory: options.bodyMemory }),
     ...(options.console !== undefined && { console: options.console }),
     ...(options.times && { times: options.times }),
     logger: pino({ level: "debug" }, sink),
