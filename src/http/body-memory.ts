@@ -30,7 +30,7 @@ export function installBodyMemory(app: App, limit: number): void {
       },
     });
     reply.raw.once("close", () => (held -= own));
-    return follow(payload as Readable, counter);
+    return follow(payload, counter);
   };
   app.addHook("onRoute", (route) => {
     route.preParsing = [route.preParsing ?? [], count].flat();
