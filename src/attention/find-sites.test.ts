@@ -2,13 +2,12 @@ import { describe, expect, it } from "vitest";
 import { encodeModel } from "../onnx/codec.ts";
 import { DataType, type ModelProto } from "../onnx/model.ts";
 import { validateModel } from "../onnx/validate.ts";
-import { mapsOf } from "../test/site-maps.ts";
+import { expectMaps, mapsOf } from "../test/site-maps.ts";
 import {
   comparable,
   committedFixtures,
   fixture,
   fixturesIn,
-  numbersOf,
   skeletonOf,
   truthOf,
   zooFolder,
@@ -34,19 +33,12 @@ async function checkSitesAndMaps(of: Fixture): Promise<void> {
   const { model, sites } = checkSites(of);
   const main = sites.filter(({ where }) => where === "main");
   if (main.length !== sites.length) return;
-  const { maps } = await truthOf(of);
   const found = await mapsOf(of, model, main);
   expect(found).toHaveLength(main.length);
   // Their tensors are compared by name as well.
-  if (maps === null) return;
-  for (const [i, map] of found.entries()) {
-    const truth = numbersOf(
-      maps.get(`site${i}`) ?? { datatype: "FP32", shape: [0], data: new Float32Array() },
-    );
-    expect(map).toHaveLength(truth.length);
-    const tolerance = main[i]?.elementType === DataType.FLOAT16 ? 5e-3 : 2e-5;
-    expect(Math.max(...map.map((value, j) => Math.abs(value - (truth[j] ?? NaN))))).toBeLessThan(tolerance);
-  }
+  expectMaps(found, await truthOf(of), (site) =>
+    main[site]?.elementType === DataType.FLOAT16 ? 5e-3 : 2e-5,
+  );
 }
 
 function checkSites(of: Fixture): { model: ModelProto; sites: readonly AttentionSite[] } {

@@ -1,12 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { validateModel } from "../onnx/validate.ts";
-import { mapsOf } from "../test/site-maps.ts";
+import { expectMaps, mapsOf } from "../test/site-maps.ts";
 import {
   comparable,
   committedFixtures,
   difference,
   fixturesIn,
-  numbersOf,
   runFixture,
   skeletonOf,
   truthOf,
@@ -44,22 +43,13 @@ async function check(of: Fixture): Promise<void> {
     of.sites.map((site) => comparable(site, named)),
   );
   const outputs = await runFixture(of, model);
-  const { outputs: answers, maps } = await truthOf(of);
-  for (const [name, expected] of answers) {
+  const truth = await truthOf(of);
+  for (const [name, expected] of truth.outputs) {
     expect(difference(outputs[name], expected)).toBeLessThan(toleranceOf(of));
   }
   const found = await mapsOf(of, model, sites);
   expect(found).toHaveLength(of.sites.length);
-  if (maps === null) return;
-  for (const [i, map] of found.entries()) {
-    const truth = numbersOf(
-      maps.get(`site${i}`) ?? { datatype: "FP32", shape: [0], data: new Float32Array() },
-    );
-    expect(map).toHaveLength(truth.length);
-    expect(Math.max(...map.map((value, j) => Math.abs(value - (truth[j] ?? NaN))))).toBeLessThan(
-      mapToleranceOf(of),
-    );
-  }
+  expectMaps(found, truth, () => mapToleranceOf(of));
 }
 
 describe("prepareModel", () => {

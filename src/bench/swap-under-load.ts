@@ -96,7 +96,7 @@ async function swapUnderLoad(): Promise<boolean> {
   };
   const operator = proxy.operator();
   const clients = Array.from({ length: options.connections }, client);
-  // Heaps of five threads reach their usual size first.
+  // The heaps of all threads reach their usual size first.
   await sleep(options.warmUp * 1000);
   for (let swap = 0; swap < options.swaps;) {
     const began = performance.now();

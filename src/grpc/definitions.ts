@@ -8,6 +8,9 @@ import { checkOverhead, type Payloads } from "./overhead.ts";
 
 const folder = fileURLToPath(new URL("../../openapi", import.meta.url));
 
+/** What the protocol's service is called on the wire. */
+export const inferenceService = "inference.GRPCInferenceService";
+
 export interface Definitions {
   /** The protocol's own calls, as clients declare them. */
   readonly core: ServiceDefinition;

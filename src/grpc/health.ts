@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerWritableStream } from "@grpc/grpc-js";
 import type { Health } from "../service/health.ts";
 import { AtPatchError } from "../shared/errors.ts";
+import { inferenceService } from "./definitions.ts";
 
 export interface HealthRequest {
   readonly service: string;
@@ -10,7 +11,7 @@ export interface HealthRequest {
 
 type Status = "SERVING" | "NOT_SERVING" | "SERVICE_UNKNOWN";
 
-const known: readonly string[] = ["", "inference.GRPCInferenceService"];
+const known: readonly string[] = ["", inferenceService];
 
 /** Milliseconds between two looks at the readiness. */
 const interval = 500;

@@ -2,10 +2,9 @@
 import { Metadata, status as codes, type StatusObject } from "@grpc/grpc-js";
 import { AtPatchError } from "../shared/errors.ts";
 import { contextOf, type CallContext, type GrpcCall } from "./context.ts";
+import { inferenceService } from "./definitions.ts";
 import type { GrpcLogger, GrpcServices } from "./services.ts";
 import { toAtPatchError, toStatus } from "./status.ts";
-
-const service = "inference.GRPCInferenceService";
 
 /** Statuses that OpenTelemetry's conventions count as the server's own failures. */
 const serverFaults: ReadonlySet<codes> = new Set([
@@ -54,7 +53,7 @@ export class CallObserver {
     } catch (error) {
       const known = toAtPatchError(error, context.id);
       const failure = toStatus(known);
-      for (const [name, value] of Object.entries(identity(context))) failure.metadata.set(name, value);
+      failure.metadata.merge(answerMetadata(context));
       this.#note(rule, context, failure.code, known);
       return { failure };
     }
@@ -64,10 +63,10 @@ export class CallObserver {
     const { id, call } = context;
     const status = codes[code];
     context.endTrace({
-      name: `${service}/${method}`,
+      name: `${inferenceService}/${method}`,
       attributes: {
         "rpc.system": "grpc",
-        "rpc.service": service,
+        "rpc.service": inferenceService,
         "rpc.method": method,
         "rpc.grpc.status_code": code,
         "atpatch.request_id": id,
@@ -86,12 +85,12 @@ export class CallObserver {
 }
 
 /** Metadata that goes before the answer of a call: what the call is known by, and more. */
-export function answerMetadata(context: CallContext, more: Readonly<Record<string, string>> = {}): Metadata {
+export function answerMetadata(
+  { id, traceparent }: CallContext,
+  more: Readonly<Record<string, string>> = {},
+): Metadata {
   const metadata = new Metadata();
-  for (const [name, value] of Object.entries({ ...identity(context), ...more })) metadata.set(name, value);
+  const all = { "x-request-id": id, ...(traceparent !== undefined && { traceparent }), ...more };
+  for (const [name, value] of Object.entries(all)) metadata.set(name, value);
   return metadata;
-}
-
-function identity({ id, traceparent }: CallContext): Record<string, string> {
-  return { "x-request-id": id, ...(traceparent !== undefined && { traceparent }) };
 }

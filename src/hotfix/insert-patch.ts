@@ -8,6 +8,7 @@ import { list, type Carried } from "./detect.ts";
 import type { Emitter } from "../onnx/emitter.ts";
 import type { PatchContext } from "./patch-graph.ts";
 import { toCanonical, type Canonical } from "./layout.ts";
+import { emitNever } from "./nothing.ts";
 import { hotfixDomain, patchOperator, queryPositions, siteAttribute, type PatchForm } from "./op.ts";
 
 /** The site's tensors in canonical layout. */
@@ -74,9 +75,8 @@ export function insertPatch(
     if (taps.includes("patched")) {
       // The same repair once more, for its map: nothing is left to examine.
       const settled = list(carried).map((name) => e.fresh(name));
-      const nowhere = e.cast(e.int([0]), DataType.BOOL);
       const outputs = [map, patchedValue, ...settled, e.fresh("features")];
-      patch({ queries, returns: "map" }, carried, nowhere, outputs);
+      patch({ queries, returns: "map" }, carried, emitNever(e), outputs);
     }
   } else {
     const outputs = [map, patchedValue, ...list(carried), reported];

@@ -11,6 +11,7 @@ import { emitReported } from "./axis-state.ts";
 import { Emitter } from "../onnx/emitter.ts";
 import { FreshNames } from "../onnx/fresh-names.ts";
 import { allNodes } from "../onnx/walk.ts";
+import { emitNever } from "./nothing.ts";
 import { patchGraph, siteOutputs } from "./patch-graph.ts";
 import { patchForm } from "./insert-patch.ts";
 import { attentionPatchFunction, hotfixDomain, patchOperator } from "./op.ts";
@@ -59,8 +60,7 @@ export function instrumentGraph(
   const examined = defaults ? detecting : e.op("Or", [detecting, hotfixNames.report]);
   const parts = sites.map(() => 1);
   const examine = e.split(examined, 0, parts);
-  const nowhere = e.cast(e.int([0]), DataType.BOOL);
-  const report = defaults ? sites.map(() => nowhere) : e.split(hotfixNames.report, 0, parts);
+  const report = defaults ? sites.map(() => emitNever(e)) : e.split(hotfixNames.report, 0, parts);
 
   const quantised = [...allNodes(graph)].some(({ opType }) => opType === "DequantizeLinear");
   const states = patchGraph(e, graph, { sites, taps, mode, slot, examine, report, quantised }, new Map());

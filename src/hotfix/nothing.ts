@@ -19,6 +19,11 @@ export function emitSomething(e: Emitter, x: string, mode: string): string {
   return e.op("Reshape", [x, e.op("Add", [e.op("Shape", [x]), emitZero(e, mode)])]);
 }
 
+/** A bool [1] that is false. */
+export function emitNever(e: Emitter): string {
+  return e.cast(e.int([0]), DataType.BOOL);
+}
+
 /** An int64 [1] that is 0, and not known to be. */
 function emitZero(e: Emitter, mode: string): string {
   return e.op("Mul", [e.cast(e.take(mode, [1], [0]), DataType.INT64), e.int(0)]);

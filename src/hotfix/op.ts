@@ -55,6 +55,19 @@ export function queryPositions({ kind, square }: Pick<AttentionSite, "kind" | "s
   return kind === "self" && square ? "square" : kind;
 }
 
+/** Names of the inputs, the same for every form. */
+export const patchInputs = [
+  "map",
+  "value",
+  "mode",
+  "flags",
+  "scores",
+  "repair",
+  "examine",
+  "report",
+  ...detectorTensorNames,
+] as const;
+
 /** Names of what a form returns before the carried state. */
 const results = { product: ["product"], map: ["map_out", "value_out"] } as const;
 
@@ -79,17 +92,7 @@ export function attentionPatchFunction(form: PatchForm, opset: number): Function
   );
 
   return modelFunction(e, patchOperator(form), {
-    inputs: [
-      "map",
-      "value",
-      "mode",
-      "flags",
-      "scores",
-      "repair",
-      "examine",
-      "report",
-      ...detectorTensorNames,
-    ],
+    inputs: patchInputs,
     outputs: [...results[form.returns], ...list(after), "features"],
     attributes: ["site"],
     description:

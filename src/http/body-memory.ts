@@ -5,6 +5,7 @@
 import { Transform, type Readable } from "node:stream";
 import type { preParsingAsyncHookHandler } from "fastify";
 import { AtPatchError } from "../shared/errors.ts";
+import { addUnpackedHook } from "./compress.ts";
 import type { App } from "./services.ts";
 
 /** Bodies that say they are no longer than this, in bytes, are not counted: a connection holds about as much itself. */
@@ -12,7 +13,7 @@ const small = 64 * 1024;
 
 /**
  * Counts bodies as they come in, unpacked, until their requests are answered. The one that goes over the limit is refused with
- * ATPATCH_QUEUE_FULL. To be installed behind the compression, so that its hook comes after the one that unpacks.
+ * ATPATCH_QUEUE_FULL. To be installed after the compression.
  * @param limit in bytes
  */
 export function installBodyMemory(app: App, limit: number): void {
@@ -32,9 +33,7 @@ export function installBodyMemory(app: App, limit: number): void {
     reply.raw.once("close", () => (held -= own));
     return follow(payload, counter);
   };
-  app.addHook("onRoute", (route) => {
-    route.preParsing = [route.preParsing ?? [], count].flat();
-  });
+  addUnpackedHook(app, count);
 }
 
 /**

@@ -22,9 +22,13 @@ export async function installCompression(app: App): Promise<void> {
         `content-encoding "${encoding.slice(0, 40)}" is not read here: send gzip, deflate or none`,
       ),
   });
-  // Behind the hook of the library, which puts itself in front.
+  addUnpackedHook(app, stopUnpacking);
+}
+
+/** Adds a hook that gets the unpacked body: behind that of the library, which puts itself in front of a route's own. */
+export function addUnpackedHook(app: App, hook: preParsingAsyncHookHandler): void {
   app.addHook("onRoute", (route) => {
-    route.preParsing = [route.preParsing ?? [], stopUnpacking].flat();
+    route.preParsing = [route.preParsing ?? [], hook].flat();
   });
 }
 

@@ -7,7 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { drain } from "../serve.ts";
 import { tinySample } from "../test/tiny-model.ts";
-import { tinyServer, type TinyServer } from "../test/tiny-server.ts";
+import { tinyServer } from "../test/tiny-server.ts";
 
 // Starting a runtime takes its time on a busy machine.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -32,14 +32,14 @@ describe("a server that drains", () => {
       asked.on("error", reject);
       asked.end(body);
     });
-  const start = async (): Promise<{ server: TinyServer; port: number; stop: () => Promise<void> }> => {
+  const start = async (): Promise<{ port: number; stop: () => Promise<void> }> => {
     const server = await tinyServer();
     await server.app.listen({ port: 0 });
     const { port } = server.app.server.address() as { port: number };
     const { app, grpc, services } = server;
     const stop = (): Promise<void> =>
       drain({ app, grpc, services, close: async () => server.model.close() }, 0);
-    return { server, port, stop };
+    return { port, stop };
   };
   const sample = JSON.stringify({ instances: [tinySample()] });
 

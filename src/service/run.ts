@@ -4,7 +4,7 @@ import type { RunOptions, RunResult } from "../engine/engine.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import { modeCodes, type Mode } from "../shared/patched-model.ts";
 import type { Tensor } from "../shared/tensor.ts";
-import { isTriggered } from "../shared/triggered.ts";
+import { flaggedColumns, isTriggered } from "../shared/triggered.ts";
 import { canaryKey, effectiveMode, type Call, type CallRules } from "./call.ts";
 import type { ServedModel } from "./models.ts";
 import type { ServiceObserver } from "./observer.ts";
@@ -126,18 +126,6 @@ export class PatchedRunner {
 }
 
 const nothingFlagged: ReadonlyMap<number, number> = new Map();
-
-/** Flagged columns by the site that flagged them first; those that the detector forces do not count. */
-function flaggedColumns({ flags, forced = [] }: RunResult): Map<number, number> {
-  const flagged = new Map<number, number>();
-  flags.forEach(({ keys, firstSite }, axis) => {
-    firstSite.forEach((site, at) => {
-      const found = site > 0 && !(axis === 0 && forced.includes(at % keys));
-      if (found) flagged.set(site - 1, (flagged.get(site - 1) ?? 0) + 1);
-    });
-  });
-  return flagged;
-}
 
 /** The run as it went: waiting, the passes, and of these the second one where a sample needed it. */
 function tracePasses({ queueMs, inferMs, recheckMs = 0, rechecked }: RunResult, { trace }: Call): void {

@@ -1,4 +1,4 @@
-/** Whether a detector found something in a sample. */
+/** What a detector found in the samples of a run. */
 
 interface Flags {
   readonly flags: readonly { readonly keys: number; readonly firstSite: Int32Array }[];
@@ -14,10 +14,24 @@ export function isTriggered({ flags, forced = [] }: Flags, sample: number): bool
   // Every column of every answer is looked at: no callbacks here.
   for (let axis = 0; axis < flags.length; axis++) {
     const { keys, firstSite } = flags[axis]!;
-    const first = sample * keys;
-    for (let key = 0; key < keys; key++) {
-      if (firstSite[first + key]! > 0 && !(axis === 0 && forced.includes(key))) return true;
+    for (let at = sample * keys; at < (sample + 1) * keys; at++) {
+      if (isFinding(firstSite[at]!, axis, at % keys, forced)) return true;
     }
   }
   return false;
+}
+
+/** Flagged columns of all samples by the site that flagged them first. */
+export function flaggedColumns({ flags, forced = [] }: Flags): Map<number, number> {
+  const flagged = new Map<number, number>();
+  flags.forEach(({ keys, firstSite }, axis) => {
+    firstSite.forEach((site, at) => {
+      if (isFinding(site, axis, at % keys, forced)) flagged.set(site - 1, (flagged.get(site - 1) ?? 0) + 1);
+    });
+  });
+  return flagged;
+}
+
+function isFinding(site: number, axis: number, key: number, forced: readonly number[]): boolean {
+  return site > 0 && !(axis === 0 && forced.includes(key));
 }

@@ -3,11 +3,11 @@ import { create } from "@bufbuild/protobuf";
 import { GraphProtoSchema, ModelProtoSchema, OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
 import { encodeModel } from "../onnx/codec.ts";
 import { DataType, node, valueInfo } from "../onnx/model.ts";
-import { detectorTensorNames } from "../shared/detector-tensors.ts";
 import type { QueryPositions } from "../hotfix/features.ts";
 import {
   attentionPatchFunction,
   hotfixDomain,
+  patchInputs,
   patchOperator,
   siteAttribute,
   type PatchForm,
@@ -18,17 +18,6 @@ import {
  * other, and what both return under the names of the first.
  */
 export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Array {
-  const inputs = [
-    "map",
-    "value",
-    "mode",
-    "flags",
-    "scores",
-    "repair",
-    "examine",
-    "report",
-    ...detectorTensorNames,
-  ];
   const common = ["flags_out", "scores_out", "repair_out", "features"];
   const again = common.map((name) => `map_${name}`);
   const outputs = ["product", "map_out", "value_out", ...common, ...again];
@@ -36,7 +25,7 @@ export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Arr
   const product: PatchForm = { queries: kind, returns: "product" };
   const map: PatchForm = { queries: kind, returns: "map" };
   const call = (form: PatchForm, results: string[]) =>
-    node(patchOperator(form), inputs, results, attribute, { domain: hotfixDomain });
+    node(patchOperator(form), patchInputs, results, attribute, { domain: hotfixDomain });
   const types: Record<string, DataType> = {
     mode: DataType.INT32,
     flags: DataType.INT32,
@@ -60,7 +49,7 @@ export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Arr
       functions: [product, map].map((form) => attentionPatchFunction(form, opset)),
       graph: create(GraphProtoSchema, {
         name: "op",
-        input: inputs.map(info),
+        input: patchInputs.map(info),
         output: outputs.map(info),
         node: [call(product, ["product", ...common]), call(map, ["map_out", "value_out", ...again])],
       }),

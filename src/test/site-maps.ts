@@ -1,8 +1,9 @@
 /** The maps a scan found, taken out of a run in the layout of the ground truth. */
+import { expect } from "vitest";
 import type { AttentionSite } from "../attention/site.ts";
 import { valueInfo, type ModelProto } from "../onnx/model.ts";
 import type { Tensor } from "../shared/tensor.ts";
-import { numbersOf, runFixture, type Fixture } from "./zoo.ts";
+import { numbersOf, runFixture, type Fixture, type Truth } from "./zoo.ts";
 
 /** Adds the map of every site of the main graph to the outputs, runs the model and brings the maps to [B,H,Tq,Tk] order. */
 export async function mapsOf(
@@ -22,6 +23,26 @@ export async function mapsOf(
     if (!tensor) throw new Error(`the run returns no ${map}`);
     return permuted(tensor, mapPermutation);
   });
+}
+
+/**
+ * Compares maps with the truth of a fixture; nothing where the recorded ones do not hold on this processor.
+ * @param toleranceOf largest difference at a site
+ */
+export function expectMaps(
+  found: readonly number[][],
+  { maps }: Pick<Truth, "maps">,
+  toleranceOf: (site: number) => number,
+): void {
+  if (maps === null) return;
+  for (const [site, map] of found.entries()) {
+    const truth = numbersOf(
+      maps.get(`site${site}`) ?? { datatype: "FP32", shape: [0], data: new Float32Array() },
+    );
+    expect(map).toHaveLength(truth.length);
+    const most = Math.max(...map.map((value, j) => Math.abs(value - (truth[j] ?? NaN))));
+    expect(most).toBeLessThan(toleranceOf(site));
+  }
 }
 
 /** Row-major values after a transposition. */
