@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { best } from "./best.ts";
 import { decide, explainedShare, isMixed } from "./decide.ts";
-import type { Tried } from "./search-detector.ts";
+import { unseenShare, type Tried } from "./search-detector.ts";
 
 const counts = (repaired: number, correct: number, altered: number) => ({
   failing: 100,
@@ -75,5 +75,17 @@ describe("isMixed", () => {
     expect(mixed(100, 78, 0.8)).toBe(false);
     expect(mixed(100, 14, 1)).toBe(false);
     expect(isMixed({ ...counts(0, 0, 0), failing: 0 }, { ...counts(0, 0, 0), failing: 0 }, 1)).toBe(false);
+  });
+});
+
+describe("unseenShare", () => {
+  it("lets through as many more ordinary columns as failing samples are missing from a hundred", () => {
+    const shares = [500, 100, 50, 20, 10].map((failing) => unseenShare(0.99, failing));
+    [0.99, 0.99, 0.98, 0.95, 0.9].forEach((share, i) => expect(shares[i]).toBeCloseTo(share, 8));
+  });
+
+  it("reaches the share that it names", () => {
+    expect(0.95 >= unseenShare(0.99, 20)).toBe(true);
+    expect(0.98 >= unseenShare(0.99, 100)).toBe(false);
   });
 });

@@ -74,6 +74,8 @@ export const wholeSpace: SearchSpace = {
 const enough = 0.95;
 /** Change of the probability that the wrong answers keep, from which on it counts. */
 const noticeable = 0.002;
+/** Probability that the wrong answers keep below which there is nothing left to repair. */
+const settled = 0.02;
 /** Failing samples from which on their tolerance of a raised gate is trusted. */
 const many = 100;
 const headrooms = [0.1, 0.2, 0.3, 0.4, 0.5] as const;
@@ -120,12 +122,15 @@ export async function searchDetector(
     const kinds = [chosen];
     for (const reference of references.slice(1)) kinds.push(await judged(data, { ...chosen, reference }));
     chosen = best(kinds);
+    const unseen = unseenShare(columnShares[0] as number, first.failing.length);
     for (const columnShare of columnShares.slice(1)) {
+      const isOwed = columnShare >= unseen && chosen.heldOut.residue > settled;
       // Who flags more than that only pushes predictions about.
-      if (chosen.heldOut.repaired >= asked) break;
+      if (!isOwed && chosen.heldOut.repaired >= asked) break;
       const lower = await judged(data, { ...chosen, columnShare });
       const [now, before] = [lower.heldOut, chosen.heldOut];
-      if (now.correct < before.correct || now.residue > before.residue - noticeable) break;
+      if (now.correct < before.correct) break;
+      if (!isOwed && now.residue > before.residue - noticeable) break;
       chosen = lower;
     }
     return chosen;
@@ -162,6 +167,15 @@ export async function searchDetector(
   const validation = validations.get(chosen.candidate) as Validation;
   const distance = meanGateDistance(data, validation, options.alpha);
   return { data, chosen, validation, ceiling, gateRaise: distance.map((logit) => logit * headroom), tried };
+}
+
+/**
+ * Quantile down to which the column threshold is lowered whether or not the held-out counts show a gain: as many times
+ * more ordinary columns pass as there are too few failing samples. They show few of the columns that a trigger touches, and
+ * the held-out ones are too few to tell what is missed. In a sample whose gate has opened an ordinary column costs little.
+ */
+export function unseenShare(strictest: number, failing: number): number {
+  return 1 - ((1 - strictest) * many) / Math.min(many, Math.max(1, failing)) - 1e-9;
 }
 
 /** Number of failing samples that leave their wrong answer when the columns that were given or found are repaired. */
