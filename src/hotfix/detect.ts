@@ -11,7 +11,7 @@ import { settingIndex, type DetectorTensorName } from "../shared/detector-tensor
 import { DataType } from "../onnx/model.ts";
 import { featureLimit, notACandidate } from "./constants.ts";
 import type { Emitter } from "../onnx/emitter.ts";
-import type { Features } from "./features.ts";
+import { emitVisibleCount, type Features } from "./features.ts";
 
 /** State that travels from site to site, as tensor names. */
 export interface Carried {
@@ -26,6 +26,16 @@ export interface Carried {
 /** Names of the stacked detector tensors as the op receives them. */
 export type DetectorNames = Readonly<Record<DetectorTensorName, string>>;
 
+/** What the network found, as tensor names. */
+export interface Scores {
+  /** float32 [B,Tk] */
+  readonly logits: string;
+  /** float32 [2]: τ_hi, τ_lo */
+  readonly thresholds: string;
+  /** bool [B,Tk]: columns that reach the gate, hidden ones and those before firstKey included. */
+  readonly reaching: string;
+}
+
 /** Inputs of the detection that belong to the site. */
 export interface SiteInputs {
   readonly features: Features;
@@ -37,41 +47,15 @@ export interface SiteInputs {
   readonly slot: string;
 }
 
-/** Emits the detection and returns what is carried on. Meant to run only where the site has a detector. */
-export function emitDetection(
+/** Emits the scores of the site's columns. Meant to run only where the site has a detector. */
+export function emitScores(
   e: Emitter,
-  inputs: SiteInputs,
+  { features, slot }: Pick<SiteInputs, "features" | "slot">,
   detector: DetectorNames,
-  carried: Carried,
-): Carried {
-  const { features } = inputs;
-  const logits = emitNetwork(e, features, inputs.slot, detector);
-  const thresholds = e.gather(detector.thresholds, inputs.slot); // [2]
-  const position = e.toFloat(e.positions(e.dim(logits, 1)));
-  const reachable = e.op("And", [
-    e.cast(features.visible, DataType.BOOL),
-    e.atLeast(position, emitSetting(e, detector, "firstKey")),
-  ]);
-  const opening = e.op("And", [reachable, e.atLeast(logits, e.gather(thresholds, e.int(0)))]);
-
-  const then = e.branch();
-  const flagged = emitFlags(then, inputs, detector, carried, {
-    logits,
-    thresholds,
-    reachable,
-    opening,
-    visibleCount: features.visibleCount,
-  });
-  const otherwise = e.branch();
-  const kept = identity(otherwise, carried);
-  const outputs: Carried = { flags: e.fresh("flags"), scores: e.fresh("scores"), repair: e.fresh("repair") };
-  e.conditional(
-    e.any(opening),
-    { emitter: then, outputs: list(flagged) },
-    { emitter: otherwise, outputs: list(kept) },
-    list(outputs),
-  );
-  return outputs;
+): Scores {
+  const logits = emitNetwork(e, features, slot, detector);
+  const thresholds = e.gather(detector.thresholds, slot); // [2]
+  return { logits, thresholds, reaching: e.atLeast(logits, e.gather(thresholds, e.int(0))) };
 }
 
 /** Order in which {@link Carried} is listed as outputs. */
@@ -104,7 +88,7 @@ function emitNetwork(e: Emitter, features: Features, slot: string, detector: Det
   const centred = e.op("Sub", [x, perFeature("feature_mean")]);
   const scaled = e.clip(e.op("Mul", [centred, perFeature("feature_scale")]), -featureLimit, featureLimit);
   // Hidden positions count as zeros, like the space beyond the ends: padding cannot reach a neighbour.
-  const standardised = e.op("Mul", [scaled, e.unsqueeze(features.visible, [1])]);
+  const standardised = e.op("Mul", [scaled, features.visible]);
   const convolve = (input: string, weight: string, bias: string): string =>
     e.op("Conv", [input, weight, bias], { auto_pad: "SAME_UPPER" });
   const hidden1 = e.op("Relu", [
@@ -114,38 +98,32 @@ function emitNetwork(e: Emitter, features: Features, slot: string, detector: Det
   return e.squeeze(convolve(hidden2, row("conv3_weight"), row("conv3_bias")), [1]);
 }
 
-/** What the network found, as tensor names. */
-interface Findings {
-  /** float32 [B,Tk] */
-  readonly logits: string;
-  /** float32 [2] */
-  readonly thresholds: string;
-  /** bool [B,Tk]: visible columns from firstKey on, and those of them that reach the gate. */
-  readonly reachable: string;
-  readonly opening: string;
-  /** float32 [B,1] */
-  readonly visibleCount: string;
-}
-
-/** Flags after this site, for batches in which some gate opened. */
-function emitFlags(
+/** Flags after this site, from its scores. Batches in which no column reaches the gate need not come here. */
+export function emitFlags(
   e: Emitter,
   inputs: SiteInputs,
   detector: DetectorNames,
   carried: Carried,
-  found: Findings,
+  found: Scores,
 ): Carried {
   const choose = (condition: string, x: string, y: string): string => e.where(condition, x, y, [0, 1], 2);
+  const { visible } = inputs.features;
+  const position = e.toFloat(e.positions(e.dim(found.logits, 1)));
+  const allowed = e.op("And", [
+    e.cast(e.squeeze(visible, [1]), DataType.BOOL),
+    e.atLeast(position, emitSetting(e, detector, "firstKey")),
+  ]);
   const observed = e.unsqueeze(e.greater(inputs.mode, e.int32(0)), [1]); // [B,1]
-  const gate = e.op("And", [observed, e.any(found.opening, [1])]);
+  const gate = e.op("And", [observed, e.any(e.op("And", [allowed, found.reaching]), [1])]);
   const known = e.cast(carried.flags, DataType.BOOL);
   const wanted = e.and(
-    found.reachable,
+    allowed,
     e.atLeast(found.logits, e.gather(found.thresholds, e.int(1))),
     gate,
     e.op("Not", [known]),
   );
-  const share = e.op("Mul", [found.visibleCount, emitSetting(e, detector, "maxFlaggedShare")]);
+  const visibleCount = e.squeeze(emitVisibleCount(e, visible), [2]); // [B,1]
+  const share = e.op("Mul", [visibleCount, emitSetting(e, detector, "maxFlaggedShare")]);
   const most = e.larger(e.op("Floor", [share]), e.float(1));
   const room = e.op("Sub", [most, e.reduce("ReduceSum", e.toFloat(known), [1])]); // [B,1]
   const ranks = e.ranks(choose(wanted, found.logits, e.reshape(e.float(notACandidate), [1, 1])));

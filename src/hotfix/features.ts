@@ -24,10 +24,8 @@ export type QueryPositions = "self" | "square" | "cross";
 export interface Features {
   /** [φ; v], float32 [B, 11 + Hv·d, Tk] */
   readonly all: string;
-  /** float32 [B, Tk]: 1 for visible keys, else 0. */
+  /** float32 [B, 1, Tk]: 1 for visible keys, which some query of some head looks at, else 0. */
   readonly visible: string;
-  /** float32 [B, 1]: number of visible keys, at least 1. */
-  readonly visibleCount: string;
 }
 
 /**
@@ -42,52 +40,33 @@ export function emitFeatures(
   queries: QueryPositions,
   wantsAttention: string,
 ): Features {
-  const headMean = e.reduce("ReduceMean", map, [1], false); // [B,Tq,Tk]
-  const seen = e.toFloat(e.greater(headMean, e.float(0))); // [B,Tq,Tk]
-  const visible = e.reduce("ReduceMax", seen, [1], false); // [B,Tk]
-  const visibleRow = e.unsqueeze(visible, [1]); // [B,1,Tk]
-  const visibleCount = e.larger(e.reduce("ReduceSum", visible, [1]), e.float(1));
-
-  const wanted = e.branch();
-  const computed = emitAttentionFeatures(wanted, queries, {
-    map,
-    headMean,
-    seen,
-    visible,
-    visibleRow,
-    visibleCount,
-  });
-  const unwanted = e.branch();
-  const none = unwanted.reshape(unwanted.float(Array<number>(attentionFeatureCount).fill(0)), [1, -1, 1]);
-  const zeros = unwanted.op("Mul", [visibleRow, none]);
-  const attention = e.fresh("attention");
-  e.conditional(
-    wantsAttention,
-    { emitter: wanted, outputs: [computed] },
-    { emitter: unwanted, outputs: [zeros] },
-    [attention],
-  );
+  const largest = e.unsqueeze(e.reduce("ReduceMax", map, [1, 2], false), [1]);
+  const visible = e.toFloat(e.greater(largest, e.float(0))); // [B,1,Tk]
   // [B,Hv,Tk,d] → [B,Tk,Hv·d] would copy as well, and φ is at hand by rows.
   const values = e.op("Reshape", [
     e.transpose(value, [0, 1, 3, 2]),
     e.concat([e.int([0, -1]), e.dim(value, 2)], 0),
   ]);
-  return { all: e.concat([attention, values], 1), visible, visibleCount };
+
+  const wanted = e.branch();
+  const attention = emitAttentionFeatures(wanted, queries, map, visible);
+  const unwanted = e.branch();
+  const all = e.fresh("features");
+  e.conditional(
+    wantsAttention,
+    { emitter: wanted, outputs: [wanted.concat([attention, values], 1)] },
+    { emitter: unwanted, outputs: [unwanted.pad(values, 1, attentionFeatureCount, 3)] },
+    [all],
+  );
+  return { all, visible };
 }
 
-/** What φ is computed from. */
-interface Seen extends Omit<Features, "all"> {
-  readonly map: string;
-  /** float32 [B,Tq,Tk]: mean over heads, and 1 where that is above 0. */
-  readonly headMean: string;
-  readonly seen: string;
-  /** `visible` as float32 [B,1,Tk]. */
-  readonly visibleRow: string;
-}
-
-/** φ, float32 [B,11,Tk]. */
-function emitAttentionFeatures(e: Emitter, queries: QueryPositions, known: Seen): string {
-  const { map, headMean, seen, visible, visibleRow, visibleCount } = known;
+/** φ, float32 [B,11,Tk]. @param visibleRow float32 [B,1,Tk] */
+function emitAttentionFeatures(e: Emitter, queries: QueryPositions, map: string, visibleRow: string): string {
+  const headMean = e.reduce("ReduceMean", map, [1], false); // [B,Tq,Tk]
+  const seen = e.toFloat(e.greater(headMean, e.float(0))); // [B,Tq,Tk]
+  const visible = e.squeeze(visibleRow, [1]); // [B,Tk]
+  const visibleCount = emitVisibleCount(e, visibleRow); // [B,1,1]
   const keysSeen = e.reduce("ReduceSum", seen, [2], false); // [B,Tq]
   const counts = emitCounts(e, queries, e.smaller(keysSeen, e.float(1)), visible); // [B,Tq]
   const queryCount = e.larger(e.reduce("ReduceSum", counts, [1]), e.float(1));
@@ -117,8 +96,13 @@ function emitAttentionFeatures(e: Emitter, queries: QueryPositions, known: Seen)
   const spread = e.op("Div", [e.op("Sqrt", [variance]), e.op("Add", [mass, e.float(epsilon)])]);
   const rowLargest = e.op("Mul", [e.reduce("ReduceMax", headMean, [2]), e.float(tieFactor)]);
   const share = e.op("MatMul", [weightRow, e.toFloat(e.atLeast(headMean, rowLargest))]);
-  const zScore = emitZScore(e, mass, visibleRow, e.unsqueeze(visibleCount, [2]));
+  const zScore = emitZScore(e, mass, visibleRow, visibleCount);
   return e.concat([logRatios, spread, share, zScore, emitPlaces(e, visibleRow)], 1);
+}
+
+/** Number of visible keys, at least 1: float32 [B,1,1]. */
+export function emitVisibleCount(e: Emitter, visible: string): string {
+  return e.larger(e.reduce("ReduceSum", visible, [2]), e.float(1));
 }
 
 /** Queries that count, [B,Tq]: they see a key and, in self-attention, are visible as keys themselves. */

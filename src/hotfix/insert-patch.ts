@@ -44,7 +44,11 @@ export function insertPatch(
   context: PatchContext,
 ): AxisState {
   const { slot, taps } = context;
-  const [examine, report] = [context.examine[site.index] ?? "", context.report[site.index] ?? ""];
+  const asked = {
+    slot,
+    examine: context.examine[site.index] ?? "",
+    report: context.report[site.index] ?? "",
+  };
   // A map that meets several value tensors is patched once, over their concatenation.
   const [given, value] = [canonical.map.name, joinValues(e, canonical.values)].map((name) =>
     context.quantised ? shielded(e, name) : name,
@@ -54,11 +58,23 @@ export function insertPatch(
     scores: e.fresh(`site${site.index}/scores`),
     repair: e.fresh(`site${site.index}/repair`),
   };
-  const detector = detectorTensorNames.map((name) => (name === "slot" ? slot : hotfixNames.detector(name)));
-  const patch = (form: PatchForm, before: Carried, examined: string, outputs: readonly string[]): void =>
+  const patch = (
+    form: PatchForm,
+    before: Carried,
+    asked: { readonly slot: string; readonly examine: string; readonly report: string },
+    outputs: readonly string[],
+  ): void =>
     e.ops(
       patchOperator(form),
-      [given, value, state.mode, ...list(before), examined, report, ...detector],
+      [
+        given,
+        value,
+        state.mode,
+        ...list(before),
+        asked.examine,
+        asked.report,
+        ...detectorTensorNames.map((name) => (name === "slot" ? asked.slot : hotfixNames.detector(name))),
+      ],
       outputs,
       siteAttribute(e.opset, site.index),
       hotfixDomain,
@@ -70,17 +86,19 @@ export function insertPatch(
 
   if (returns === "product") {
     const product = e.fresh(`site${site.index}/product`);
-    patch({ queries, returns }, state.carried, examine, [product, ...list(carried), reported]);
+    patch({ queries, returns }, state.carried, asked, [product, ...list(carried), reported]);
     replaceProduct(e, site, product);
     if (taps.includes("patched")) {
       // The same repair once more, for its map: nothing is left to examine.
       const settled = list(carried).map((name) => e.fresh(name));
       const outputs = [map, patchedValue, ...settled, e.fresh("features")];
-      patch({ queries, returns: "map" }, carried, emitNever(e), outputs);
+      const never = emitNever(e);
+      const nothing = { slot: e.int(context.sites.map(() => -1)), examine: never, report: never };
+      patch({ queries, returns: "map" }, carried, nothing, outputs);
     }
   } else {
     const outputs = [map, patchedValue, ...list(carried), reported];
-    patch({ queries, returns }, state.carried, examine, outputs);
+    patch({ queries, returns }, state.carried, asked, outputs);
     rewire(e, site, canonical, map, patchedValue);
   }
   if (taps.includes("map")) e.op("Identity", [canonical.map.name], {}, tap("map"));

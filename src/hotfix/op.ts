@@ -2,7 +2,7 @@
  * The custom operator `ai.atpatch::AttentionPatch`, shipped as a model-local function: any stock runtime inlines it.
  *
  * Inputs:  map float32 [B,H,Tq,Tk], value float32 [B,Hv,Tk,d], mode int32 [B], the carried flags int32 [B,Tk],
- *          scores float32 [B,Tk] and repair bool [], examine bool [1] (whether features are computed here), report bool [1]
+ *          scores float32 [B,Tk] and repair bool [], examine bool [1] (whether the site has a detector or reports), report bool [1]
  *          (whether somebody reads all of them), then the detector tensors stacked over sites.
  * Outputs: the product of the patched map and value, or both of them (see `PatchForm`), the carried state after this site,
  *          and the features [φ; v] float32 [B,11+Hv·d,Tk]: φ is 0 where nobody uses it, and nothing is there where the site is
@@ -25,7 +25,7 @@ import {
 } from "../onnx/model.ts";
 import type { AttentionSite } from "../attention/site.ts";
 import { attentionFeatureCount, detectorTensorNames } from "../shared/detector-tensors.ts";
-import { emitDetection, identity, list, type Carried, type DetectorNames } from "./detect.ts";
+import { emitFlags, emitScores, identity, list, type Carried, type DetectorNames } from "./detect.ts";
 import { Emitter } from "../onnx/emitter.ts";
 import { FreshNames } from "../onnx/fresh-names.ts";
 import { emitFeatures, type QueryPositions } from "./features.ts";
@@ -80,14 +80,14 @@ export function attentionPatchFunction(form: PatchForm, opset: number): Function
   const site = emitSite(e);
 
   const working = e.branch();
-  const found = emitExamination(working, form.queries, site, detector, before);
-  const outcome = emitOutcome(working, form, site, detector, found);
   const idle = e.branch();
-  const untouched = emitUntouched(idle, form);
   e.conditional(
     e.op("Or", ["examine", before.repair]),
-    { emitter: working, outputs: [...outcome, ...list(found), found.features] },
-    { emitter: idle, outputs: [...untouched, ...list(identity(idle, before)), emitNothing(idle, 3, "mode")] },
+    { emitter: working, outputs: emitWorking(working, form, site, detector, before) },
+    {
+      emitter: idle,
+      outputs: [...emitUntouched(idle, form), ...list(identity(idle, before)), emitNothing(idle, 3, "mode")],
+    },
     [...results[form.returns], ...list(after), "features"],
   );
 
@@ -100,50 +100,80 @@ export function attentionPatchFunction(form: PatchForm, opset: number): Function
   });
 }
 
-/** Features where they are wanted, and detection where the site has a detector: the carried state after it. */
-function emitExamination(
+/** What a site returns that detects, reports, or has columns to repair: outcome, carried state and features. */
+function emitWorking(
   e: Emitter,
-  queries: QueryPositions,
+  form: PatchForm,
   site: string,
   detector: DetectorNames,
   before: Carried,
-): Carried & { readonly features: string } {
-  const examining = e.branch();
-  const slot = examining.gather(detector.slot, site);
-  const wanted = examining.op("Or", ["report", emitUsesAttention(examining, slot, detector)]);
-  const features = emitFeatures(examining, "map", "value", queries, wanted);
-  const detecting = examining.branch();
-  const detected = emitDetection(detecting, { features, mode: "mode", site, slot }, detector, before);
-  const reporting = examining.branch();
-  const judged = freshState(e);
-  examining.conditional(
-    examining.greater(slot, examining.int(-1)),
-    { emitter: detecting, outputs: list(detected) },
-    { emitter: reporting, outputs: list(identity(reporting, before)) },
-    list(judged),
-  );
-  const skipping = e.branch();
-  const found = { ...freshState(e), features: e.fresh("features") };
+): string[] {
+  const slot = e.gather(detector.slot, site);
+  const detecting = e.branch();
+  const detected = emitDetecting(detecting, form, { site, slot }, detector, before);
+  const passing = e.branch();
+  const passed = emitPassing(passing, form, site, detector, before);
+  const outputs = detected.map(() => e.fresh("working"));
   e.conditional(
-    "examine",
-    { emitter: examining, outputs: [...list(judged), emitSomething(examining, features.all, "mode")] },
-    { emitter: skipping, outputs: [...list(identity(skipping, before)), emitNothing(skipping, 3, "mode")] },
-    [...list(found), found.features],
+    e.greater(slot, e.int(-1)),
+    { emitter: detecting, outputs: detected },
+    { emitter: passing, outputs: passed },
+    outputs,
   );
-  return found;
+  return outputs;
+}
+
+/** With a detector: features, scores, and in one gate what follows from them. */
+function emitDetecting(
+  e: Emitter,
+  form: PatchForm,
+  { site, slot }: { readonly site: string; readonly slot: string },
+  detector: DetectorNames,
+  before: Carried,
+): string[] {
+  const wanted = e.op("Or", ["report", emitUsesAttention(e, slot, detector)]);
+  const features = emitFeatures(e, "map", "value", form.queries, wanted);
+  const scores = emitScores(e, { features, slot }, detector);
+  const acting = e.branch();
+  const flagged = emitFlags(acting, { features, mode: "mode", site, slot }, detector, before, scores);
+  const quiet = e.branch();
+  const judged = [...results[form.returns], "flags", "scores", "repair"].map((name) => e.fresh(name));
+  e.conditional(
+    e.op("Or", [e.any(scores.reaching), before.repair]),
+    { emitter: acting, outputs: [...emitOutcome(acting, form, site, detector, flagged), ...list(flagged)] },
+    { emitter: quiet, outputs: [...emitUntouched(quiet, form), ...list(identity(quiet, before))] },
+    judged,
+  );
+  return [...judged, emitSomething(e, features.all, "mode")];
+}
+
+/** Without one: features if somebody wants them, and the repair of columns that were flagged before. */
+function emitPassing(
+  e: Emitter,
+  form: PatchForm,
+  site: string,
+  detector: DetectorNames,
+  before: Carried,
+): string[] {
+  const reporting = e.branch();
+  const { all } = emitFeatures(reporting, "map", "value", form.queries, "report");
+  const silent = e.branch();
+  const features = e.fresh("features");
+  e.conditional(
+    "report",
+    { emitter: reporting, outputs: [emitSomething(reporting, all, "mode")] },
+    { emitter: silent, outputs: [emitNothing(silent, 3, "mode")] },
+    [features],
+  );
+  return [...emitOutcome(e, form, site, detector, before), ...list(identity(e, before)), features];
 }
 
 /** Whether the site's detector looks at φ, bool [1]: one that does not scales it with 0. */
 function emitUsesAttention(e: Emitter, slot: string, detector: DetectorNames): string {
-  const scale = e.take(e.gather(detector.feature_scale, slot), [attentionFeatureCount], [0]);
+  const first = Array.from({ length: attentionFeatureCount }, (_, feature) => feature);
+  const scale = e.gather(e.gather(detector.feature_scale, slot), e.int(first));
   return e.greater(e.reduce("ReduceMax", scale, [0]), e.float(0));
 }
-
-const freshState = (e: Emitter): Carried => ({
-  flags: e.fresh("flags"),
-  scores: e.fresh("scores"),
-  repair: e.fresh("repair"),
-});
 
 /** What the form returns, repaired when some sample is to be repaired. */
 function emitOutcome(

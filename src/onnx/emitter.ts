@@ -116,6 +116,12 @@ export class Emitter extends NodeWriter {
     return this.op("Transpose", [x], { perm });
   }
 
+  /** x of `rank` axes with `count` zeros before one of them. */
+  pad(x: string, axis: number, count: number, rank: number): string {
+    const pads = Array.from({ length: 2 * rank }, (_, i) => (i === axis ? count : 0));
+    return this.opset >= 11 ? this.op("Pad", [x, this.int(pads)]) : this.op("Pad", [x], { pads });
+  }
+
   concat(parts: readonly string[], axis: number): string {
     return this.op("Concat", parts, { axis });
   }
