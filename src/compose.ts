@@ -5,6 +5,7 @@ import { loadServedModel } from "./compose-model.ts";
 import { repairProcesses } from "./compose-repair.ts";
 import { readTokens, watchTokens } from "./compose-tokens.ts";
 import { ShadowScorer } from "./detector/shadow-scorer.ts";
+import { scoreModel } from "./hotfix/score-model.ts";
 import { createGrpcServer, type GrpcServer } from "./grpc/server.ts";
 import { lockState } from "./detector/state-lock.ts";
 import { buildApp } from "./http/app.ts";
@@ -116,7 +117,7 @@ export async function composeServer(settings: Settings): Promise<ComposedServer>
       models.map(({ name, engine }) => ({ model: name, ready: engine.ready && health?.phase === "serving" })),
   });
   const events = new EventBus(1024, (message) => logger.warn(message));
-  const scorer = new ShadowScorer((message) => logger.warn(message));
+  const scorer = new ShadowScorer(scoreModel(), (message) => logger.warn(message));
   const forgetTokens = watchTokens(settings, tokens, {
     done: (result, why) => {
       metrics.tokensReloaded(result);

@@ -3,6 +3,8 @@ import { basename } from "node:path";
 import { Option } from "commander";
 import type { Bundle } from "../detector/bundle.ts";
 import type { Refusal } from "../report/data.ts";
+import { ScoringSession } from "../detector/score.ts";
+import { scoreModel } from "../hotfix/score-model.ts";
 import { makeReport } from "../report/make-report.ts";
 import { tapKinds } from "../shared/patched-model.ts";
 import type { FullJudgement } from "../training/full-evaluation.ts";
@@ -47,17 +49,19 @@ export async function writeReportOf(
   const { model, runs, bundle } = making;
   await withEngine(await openBatchEngine(model, { taps: tapKinds, workers: 1 }), async (tapped) => {
     if (bundle) await tapped.publish(bundle.id, bundle.tensors);
+    const scoring = await ScoringSession.create(scoreModel());
     const data = await makeReport({
       runs,
       tapped,
       judgement: making.judgement,
       bundle,
+      scoring,
       refusal: making.refusal ?? null,
       model: model.folder.name,
       provenance: provenanceOf(making),
       sameSamples: making.sameSamples,
       progress: (stage, done, all) => output.progress(stage, done, all),
-    });
+    }).finally(() => scoring.release());
     output.progress("writing the report", 0, 0);
     const page = await writeReport(report, data, force === true);
     output.note(`report: ${page}`);

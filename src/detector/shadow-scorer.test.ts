@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { scoreModel } from "../hotfix/score-model.ts";
 import { attentionFeatureCount } from "../shared/detector-tensors.ts";
 import { tinyBundle, tinyTokens, tinyWidth } from "../test/tiny-model.ts";
 import type { ScoredSite } from "./score.ts";
@@ -26,7 +27,7 @@ describe("ShadowScorer", () => {
   let scorer: ShadowScorer;
   const { id, tensors } = tinyBundle({ threshold: 5 });
   beforeEach(() => {
-    scorer = new ShadowScorer();
+    scorer = new ShadowScorer(scoreModel());
     scorer.publish(id, tensors);
   });
   afterEach(() => scorer.close());

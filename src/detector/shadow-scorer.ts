@@ -24,6 +24,7 @@ const mostBytes = 32 * 2 ** 20;
 const mostJobs = 64;
 
 export class ShadowScorer {
+  readonly #model: Uint8Array;
   readonly #warn: (message: string) => void;
   /** Detectors with the number of models that published them. */
   readonly #scorers = new Map<string, { readonly scorer: Scorer; holders: number }>();
@@ -33,7 +34,9 @@ export class ShadowScorer {
   #worker: Worker | null = null;
   #closed = false;
 
-  constructor(warn: (message: string) => void = () => {}) {
+  /** @param model the bytes of `hotfix/score-model.ts` */
+  constructor(model: Uint8Array, warn: (message: string) => void = () => {}) {
+    this.#model = model;
     this.#warn = warn;
   }
 
@@ -85,7 +88,7 @@ export class ShadowScorer {
 
   #start(): void {
     if (this.#worker !== null) return;
-    const worker = spawn();
+    const worker = spawn(this.#model);
     this.#worker = worker;
     worker.unref();
     worker.on("message", ({ job, gates }: FromShadowWorker) => this.#settle(job, gates));
@@ -114,11 +117,14 @@ export class ShadowScorer {
   }
 }
 
-function spawn(): Worker {
+function spawn(model: Uint8Array): Worker {
   const fromSources = import.meta.url.endsWith(".ts");
   const file = fromSources ? "./shadow-worker.dev.mjs" : "./shadow-worker.js";
   return new Worker(new URL(file, import.meta.url), {
     name: "atpatch-shadow",
+    workerData: model,
+    // As in the engine: features lie outside the heap and go with the next sweep.
+    resourceLimits: { maxYoungGenerationSizeMb: 6 },
     ...(fromSources && { execArgv: [] }),
   });
 }

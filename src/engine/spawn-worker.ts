@@ -11,6 +11,8 @@ export const spawnWorker: SpawnWorker = (start) => {
   return new Worker(new URL(fromSources ? "./worker.dev.mjs" : "./worker.js", import.meta.url), {
     workerData: start,
     name: "atpatch-engine",
+    // What a run leaves behind lies outside the heap, where V8 sees little of it: a small young generation is swept often.
+    resourceLimits: { maxYoungGenerationSizeMb: 6 },
     // The loader flags of a development process do not work in a thread; worker.dev.mjs brings its own.
     ...(fromSources && { execArgv: [] }),
   });

@@ -7,7 +7,7 @@
  *   σ[b,j] = g_b ∧ s[b,j] ≥ τ_lo                 over visible columns from firstKey on
  * Carried columns count towards k_max.
  */
-import { settingIndex, type DetectorTensorName } from "../shared/detector-tensors.ts";
+import { settingIndex, type DetectorTensorName, type NetworkTensorName } from "../shared/detector-tensors.ts";
 import { DataType } from "../onnx/model.ts";
 import { featureLimit, notACandidate } from "./constants.ts";
 import type { Emitter } from "../onnx/emitter.ts";
@@ -53,7 +53,7 @@ export function emitScores(
   { features, slot }: Pick<SiteInputs, "features" | "slot">,
   detector: DetectorNames,
 ): Scores {
-  const logits = emitNetwork(e, features, slot, detector);
+  const logits = emitNetwork(e, features, slot);
   const thresholds = e.gather(detector.thresholds, slot); // [2]
   return { logits, thresholds, reaching: e.atLeast(logits, e.gather(thresholds, e.int(0))) };
 }
@@ -77,12 +77,15 @@ export function emitSetting(e: Emitter, detector: DetectorNames, name: keyof typ
   return e.gather(detector.settings, e.int(settingIndex[name]));
 }
 
-/** Logits [B,Tk] of the site's network. */
-function emitNetwork(e: Emitter, features: Features, slot: string, detector: DetectorNames): string {
+/**
+ * Logits [B,Tk] of the network of one site.
+ * @param slot int64 scalar: row of the stacked tensors, which go by their own names
+ */
+export function emitNetwork(e: Emitter, features: Features, slot: string): string {
   const x = features.all; // [B,F,Tk]
   const featureCount = e.dim(x, 1); // rows are padded to the widest site
-  const row = (name: DetectorTensorName): string => e.gather(detector[name], slot);
-  const perFeature = (name: DetectorTensorName): string =>
+  const row = (name: NetworkTensorName): string => e.gather(name, slot);
+  const perFeature = (name: NetworkTensorName): string =>
     e.unsqueeze(e.take(row(name), featureCount, [0]), [1]);
 
   const centred = e.op("Sub", [x, perFeature("feature_mean")]);

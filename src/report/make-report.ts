@@ -1,5 +1,6 @@
 /** Gathers what a report shows, beyond the figures: examples with their attention, scores, changed answers, limits. */
 import type { Bundle } from "../detector/bundle.ts";
+import type { ScoringSession } from "../detector/score.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import type { FullJudgement } from "../training/full-evaluation.ts";
 import { gateScores } from "../training/gate-scores.ts";
@@ -18,6 +19,8 @@ export interface ReportSource {
   readonly tapped: InferenceEngine;
   readonly judgement: FullJudgement;
   readonly bundle: Bundle | null;
+  /** Scores the samples with the bundle's detector. */
+  readonly scoring: ScoringSession;
   readonly refusal: Refusal | null;
   /** Name of the model. */
   readonly model: string;
@@ -50,7 +53,9 @@ export async function makeReport(source: ReportSource): Promise<ReportData> {
     refusal,
     sets: store.samples.map(({ set }) => set),
     scores:
-      bundle === null ? [] : await gateScores(runs, bundle, (done, all) => progress("scoring", done, all)),
+      bundle === null
+        ? []
+        : await gateScores(runs, bundle, source.scoring, (done, all) => progress("scoring", done, all)),
     examples: await explainExamples(runs, chosen, {
       engine: tapped,
       detector: bundle?.id ?? null,

@@ -66,6 +66,20 @@ export const detectorTensorNames = [
   "settings",
 ] as const satisfies readonly DetectorTensorName[];
 
+/** Those that make up the network: from features to logits. */
+export const networkTensorNames = [
+  "feature_mean",
+  "feature_scale",
+  "conv1_weight",
+  "conv1_bias",
+  "conv2_weight",
+  "conv2_bias",
+  "conv3_weight",
+  "conv3_bias",
+] as const satisfies readonly DetectorTensorName[];
+
+export type NetworkTensorName = (typeof networkTensorNames)[number];
+
 /** Positions in the `settings` vector. */
 export const settingIndex = {
   /** γ: most mass a row may give to flagged columns (0.5). */

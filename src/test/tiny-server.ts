@@ -6,6 +6,7 @@ import { openModel } from "../compose-model.ts";
 import { createServices, detectorRoles } from "../compose.ts";
 import { MemoryStore } from "../detector/memory-store.ts";
 import { ShadowScorer } from "../detector/shadow-scorer.ts";
+import { scoreModel } from "../hotfix/score-model.ts";
 import { createGrpcServer, type GrpcServer } from "../grpc/server.ts";
 import { buildApp, type ClientTimes } from "../http/app.ts";
 import type { App, Services } from "../http/services.ts";
@@ -64,7 +65,7 @@ export async function tinyServer(options: TinyServerOptions = {}): Promise<TinyS
   const log: string[] = [];
   const warn = (message: string): void => void log.push(message);
   const events = new EventBus();
-  const scorer = new ShadowScorer(warn);
+  const scorer = new ShadowScorer(scoreModel(), warn);
   const bytes = tinyModel(options);
   const model = await openModel(
     {

@@ -1,6 +1,6 @@
 /** How strongly a detector reacts to each sample: what its gate compares with the threshold. */
 import type { Bundle } from "../detector/bundle.ts";
-import { logits, scorerOf } from "../detector/score.ts";
+import { scorerOf, type ScoringSession } from "../detector/score.ts";
 import type { SiteReport } from "../engine/engine.ts";
 import type { ModelRuns } from "./model-runs.ts";
 
@@ -18,24 +18,26 @@ export interface SiteScores {
 export async function gateScores(
   runs: ModelRuns,
   { tensors, metadata }: Pick<Bundle, "tensors" | "metadata">,
+  scoring: ScoringSession,
   progress?: (done: number, all: number) => void,
 ): Promise<SiteScores[]> {
   const scorer = scorerOf(tensors);
-  if (scorer.length === 0) return [];
-  const scores = scorer.map((): (number | null)[] => runs.store.samples.map(() => null));
+  const { detections } = scorer;
+  if (detections.length === 0) return [];
+  const scores = detections.map((): (number | null)[] => runs.store.samples.map(() => null));
   await runs.forEachBatch(
     runs.store.samples.map((_, sample) => ({ sample, mode: "observe" as const })),
-    { detector: null, report: scorer.map(({ site }) => site), ...(progress && { progress }) },
-    ({ indices, result }) => {
-      scorer.forEach((site, s) => {
-        const report = result.reports?.find((each) => each.site === site.site);
-        if (report === undefined || report.keys === 0) return;
-        const all = logits(site, report);
-        indices.forEach((index, row) => (scores[s]![index] = highest(all, report, row, site.firstKey)));
-      });
+    { detector: null, report: detections.map(({ site }) => site), ...(progress && { progress }) },
+    async ({ indices, result }) => {
+      for (const [s, detection] of detections.entries()) {
+        const report = result.reports?.find(({ site }) => site === detection.site);
+        if (report === undefined || report.keys === 0) continue;
+        const all = await scoring.logits(scorer, detection, report);
+        indices.forEach((index, row) => (scores[s]![index] = highest(all, report, row, detection.firstKey)));
+      }
     },
   );
-  return scorer.map(({ site, gate }, s) => ({
+  return detections.map(({ site, gate }, s) => ({
     site,
     gate,
     column: metadata.thresholds.find((each) => each.site === site)?.column ?? gate,
@@ -44,7 +46,7 @@ export async function gateScores(
 }
 
 /** Positions before `firstKey` are left out of every window. */
-function highest(all: Float64Array, report: SiteReport, row: number, firstKey: number): number | null {
+function highest(all: Float32Array, report: SiteReport, row: number, firstKey: number): number | null {
   const length = report.keys / report.windows;
   let most: number | null = null;
   for (let key = 0; key < report.keys; key++) {

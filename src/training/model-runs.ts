@@ -86,13 +86,13 @@ export class ModelRuns {
   async forEachBatch(
     asks: readonly Ask[],
     options: RunsOptions,
-    take: (finished: FinishedBatch) => void,
+    take: (finished: FinishedBatch) => void | Promise<void>,
   ): Promise<void> {
     const inFlight: Promise<FinishedBatch>[] = [];
     let done = 0;
     const finishFirst = async (): Promise<void> => {
       const finished = await (inFlight.shift() as Promise<FinishedBatch>);
-      take(finished);
+      await take(finished);
       done += finished.indices.length;
       options.progress?.(done, asks.length);
     };
