@@ -7,6 +7,9 @@ export function quantile(values: readonly number[], q: number): number {
 
 export const median = (values: readonly number[]): number => quantile(values, 0.5);
 
+export const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
+
 /** Median, quartiles of the pairwise ratios `values[i] / baseline[i]`: pairs share the moment and so the machine's mood. */
 export function ratio(
   values: readonly number[],

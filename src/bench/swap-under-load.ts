@@ -10,7 +10,7 @@ import { Command } from "commander";
 import { ActiveIntervals } from "./active-intervals.ts";
 import { bundleVariants } from "./bundle-variants.ts";
 import { OwnProxy } from "./own-proxy.ts";
-import { median, quantile } from "./statistics.ts";
+import { mean, median, quantile } from "./statistics.ts";
 
 const options = new Command("swaps")
   .description("Swap detectors under load against a server of its own.")
@@ -98,6 +98,10 @@ async function swapUnderLoad(): Promise<boolean> {
   const clients = Array.from({ length: options.connections }, client);
   // The heaps of all threads reach their usual size first.
   await sleep(options.warmUp * 1000);
+  // Heaps go up and down with every collection: only many samples tell whether they rise.
+  const sampling = setInterval(() => {
+    void proxy.residentMiB().then((mebibytes) => memory.push(mebibytes));
+  }, 500);
   for (let swap = 0; swap < options.swaps;) {
     const began = performance.now();
     phase = "swapping";
@@ -109,13 +113,12 @@ async function swapUnderLoad(): Promise<boolean> {
       activations.push(answered - called);
       await sleep(options.pause);
     }
-    memory.push(await proxy.residentMiB());
     const took = performance.now() - began;
     phase = "quiet";
     await sleep(took);
-    memory.push(await proxy.residentMiB());
     process.stderr.write(`${swap} swaps, ${latencies.quiet.length + latencies.swapping.length} requests\n`);
   }
+  clearInterval(sampling);
   running = false;
   await Promise.all(clients);
   await operator.end();
@@ -124,7 +127,7 @@ async function swapUnderLoad(): Promise<boolean> {
 
   const quarter = (index: number): number => {
     const at = (share: number): number => Math.floor((share * memory.length) / 4);
-    return median(memory.slice(at(index), at(index + 1)));
+    return mean(memory.slice(at(index), at(index + 1)));
   };
   const [quiet, swapping] = [quantile(latencies.quiet, 0.99), quantile(latencies.swapping, 0.99)];
   const result = {

@@ -17,6 +17,13 @@ export interface CanonicalSite {
   readonly values: readonly Canonical[];
 }
 
+/** What a site is asked for, as tensor names: the slots of the sites, whether this one is examined and whether it reports. */
+interface Asked {
+  readonly slot: string;
+  readonly examine: string;
+  readonly report: string;
+}
+
 export function emitCanonical(e: Emitter, site: AttentionSite, mode: string): CanonicalSite {
   return {
     map: toCanonical(e, site.map, site.mapPermutation, site, mode),
@@ -44,7 +51,7 @@ export function insertPatch(
   context: PatchContext,
 ): AxisState {
   const { slot, taps } = context;
-  const asked = {
+  const own: Asked = {
     slot,
     examine: context.examine[site.index] ?? "",
     report: context.report[site.index] ?? "",
@@ -58,12 +65,7 @@ export function insertPatch(
     scores: e.fresh(`site${site.index}/scores`),
     repair: e.fresh(`site${site.index}/repair`),
   };
-  const patch = (
-    form: PatchForm,
-    before: Carried,
-    asked: { readonly slot: string; readonly examine: string; readonly report: string },
-    outputs: readonly string[],
-  ): void =>
+  const patch = (form: PatchForm, before: Carried, asked: Asked, outputs: readonly string[]): void =>
     e.ops(
       patchOperator(form),
       [
@@ -86,7 +88,7 @@ export function insertPatch(
 
   if (returns === "product") {
     const product = e.fresh(`site${site.index}/product`);
-    patch({ queries, returns }, state.carried, asked, [product, ...list(carried), reported]);
+    patch({ queries, returns }, state.carried, own, [product, ...list(carried), reported]);
     replaceProduct(e, site, product);
     if (taps.includes("patched")) {
       // The same repair once more, for its map: nothing is left to examine.
@@ -98,7 +100,7 @@ export function insertPatch(
     }
   } else {
     const outputs = [map, patchedValue, ...list(carried), reported];
-    patch({ queries, returns }, state.carried, asked, outputs);
+    patch({ queries, returns }, state.carried, own, outputs);
     rewire(e, site, canonical, map, patchedValue);
   }
   if (taps.includes("map")) e.op("Identity", [canonical.map.name], {}, tap("map"));
