@@ -99,9 +99,10 @@ async function swapUnderLoad(): Promise<boolean> {
   // The heaps of all threads reach their usual size first.
   await sleep(options.warmUp * 1000);
   // Heaps go up and down with every collection: only many samples tell whether they rise.
-  const sampling = setInterval(() => {
-    void proxy.residentMiB().then((mebibytes) => memory.push(mebibytes));
-  }, 500);
+  const sampler = async (): Promise<void> => {
+    for (; running; await sleep(500)) memory.push(await proxy.residentMiB());
+  };
+  const sampling = sampler();
   for (let swap = 0; swap < options.swaps;) {
     const began = performance.now();
     phase = "swapping";
@@ -118,9 +119,8 @@ async function swapUnderLoad(): Promise<boolean> {
     await sleep(took);
     process.stderr.write(`${swap} swaps, ${latencies.quiet.length + latencies.swapping.length} requests\n`);
   }
-  clearInterval(sampling);
   running = false;
-  await Promise.all(clients);
+  await Promise.all([...clients, sampling]);
   await operator.end();
   const { shadow: table } = await proxy.state();
   Object.assign(shadowed, { scored: table?.samples ?? 0, dropped: table?.dropped ?? 0 });

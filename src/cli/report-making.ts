@@ -3,7 +3,6 @@ import { basename } from "node:path";
 import { Option } from "commander";
 import type { Bundle } from "../detector/bundle.ts";
 import type { Refusal } from "../report/data.ts";
-import { ScoringSession } from "../detector/score.ts";
 import { scoreModel } from "../hotfix/score-model.ts";
 import { makeReport } from "../report/make-report.ts";
 import { tapKinds } from "../shared/patched-model.ts";
@@ -49,33 +48,22 @@ export async function writeReportOf(
   const { model, runs, bundle } = making;
   await withEngine(await openBatchEngine(model, { taps: tapKinds, workers: 1 }), async (tapped) => {
     if (bundle) await tapped.publish(bundle.id, bundle.tensors);
-    const data = await withScoring((scoring) =>
-      makeReport({
-        runs,
-        tapped,
-        judgement: making.judgement,
-        bundle,
-        scoring,
-        refusal: making.refusal ?? null,
-        model: model.folder.name,
-        provenance: provenanceOf(making),
-        sameSamples: making.sameSamples,
-        progress: (stage, done, all) => output.progress(stage, done, all),
-      }),
-    );
+    const data = await makeReport({
+      runs,
+      tapped,
+      judgement: making.judgement,
+      bundle,
+      scoreModel: scoreModel(),
+      refusal: making.refusal ?? null,
+      model: model.folder.name,
+      provenance: provenanceOf(making),
+      sameSamples: making.sameSamples,
+      progress: (stage, done, all) => output.progress(stage, done, all),
+    });
     output.progress("writing the report", 0, 0);
     const page = await writeReport(report, data, force === true);
     output.note(`report: ${page}`);
   });
-}
-
-async function withScoring<T>(use: (scoring: ScoringSession) => Promise<T>): Promise<T> {
-  const scoring = await ScoringSession.create(scoreModel());
-  try {
-    return await use(scoring);
-  } finally {
-    await scoring.release();
-  }
 }
 
 function provenanceOf({ runs, bundle, set, seed, command }: ReportMaking): (readonly [string, string])[] {

@@ -1,6 +1,7 @@
 /** Scores detectors on features of finished runs in a thread of its own; what it cannot keep up with is dropped, not queued. */
 import { Worker } from "node:worker_threads";
 import { messageOf } from "../shared/errors.ts";
+import { tensorThreadLimits } from "../shared/thread-memory.ts";
 import type { DetectorTensors } from "../shared/detector-tensors.ts";
 import { scorerOf, type ScoredSite, type Scorer } from "./score.ts";
 import type { FromShadowWorker, ToShadowWorker } from "./shadow-protocol.ts";
@@ -123,8 +124,7 @@ function spawn(model: Uint8Array): Worker {
   return new Worker(new URL(file, import.meta.url), {
     name: "atpatch-shadow",
     workerData: model,
-    // As in the engine: features lie outside the heap and go with the next sweep.
-    resourceLimits: { maxYoungGenerationSizeMb: 6 },
+    resourceLimits: tensorThreadLimits,
     ...(fromSources && { execArgv: [] }),
   });
 }

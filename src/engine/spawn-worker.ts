@@ -1,5 +1,6 @@
 /** Starts a worker thread, from the built files or from the sources. */
 import { Worker } from "node:worker_threads";
+import { tensorThreadLimits } from "../shared/thread-memory.ts";
 import type { WorkerStart } from "./protocol.ts";
 import { silenceRuntime } from "./runtime-telemetry.ts";
 
@@ -11,8 +12,7 @@ export const spawnWorker: SpawnWorker = (start) => {
   return new Worker(new URL(fromSources ? "./worker.dev.mjs" : "./worker.js", import.meta.url), {
     workerData: start,
     name: "atpatch-engine",
-    // What a run leaves behind lies outside the heap, where V8 sees little of it: a small young generation is swept often.
-    resourceLimits: { maxYoungGenerationSizeMb: 6 },
+    resourceLimits: tensorThreadLimits,
     // The loader flags of a development process do not work in a thread; worker.dev.mjs brings its own.
     ...(fromSources && { execArgv: [] }),
   });

@@ -26,6 +26,12 @@ export interface Carried {
 /** Names of the stacked detector tensors as the op receives them. */
 export type DetectorNames = Readonly<Record<DetectorTensorName, string>>;
 
+/** Every tensor under its own name. */
+export function ownNames<Name extends string>(names: readonly Name[]): Readonly<Record<Name, string>> {
+  const own: Record<string, string> = Object.fromEntries(names.map((name) => [name, name]));
+  return own as Record<Name, string>;
+}
+
 /** What the network found, as tensor names. */
 export interface Scores {
   /** float32 [B,Tk] */
@@ -53,7 +59,7 @@ export function emitScores(
   { features, slot }: Pick<SiteInputs, "features" | "slot">,
   detector: DetectorNames,
 ): Scores {
-  const logits = emitNetwork(e, features, slot);
+  const logits = emitNetwork(e, features, slot, detector);
   const thresholds = e.gather(detector.thresholds, slot); // [2]
   return { logits, thresholds, reaching: e.atLeast(logits, e.gather(thresholds, e.int(0))) };
 }
@@ -79,12 +85,17 @@ export function emitSetting(e: Emitter, detector: DetectorNames, name: keyof typ
 
 /**
  * Logits [B,Tk] of the network of one site.
- * @param slot int64 scalar: row of the stacked tensors, which go by their own names
+ * @param slot int64 scalar: row of the stacked tensors
  */
-export function emitNetwork(e: Emitter, features: Features, slot: string): string {
+export function emitNetwork(
+  e: Emitter,
+  features: Features,
+  slot: string,
+  detector: Pick<DetectorNames, NetworkTensorName>,
+): string {
   const x = features.all; // [B,F,Tk]
   const featureCount = e.dim(x, 1); // rows are padded to the widest site
-  const row = (name: NetworkTensorName): string => e.gather(name, slot);
+  const row = (name: NetworkTensorName): string => e.gather(detector[name], slot);
   const perFeature = (name: NetworkTensorName): string =>
     e.unsqueeze(e.take(row(name), featureCount, [0]), [1]);
 

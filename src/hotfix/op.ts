@@ -25,7 +25,15 @@ import {
 } from "../onnx/model.ts";
 import type { AttentionSite } from "../attention/site.ts";
 import { attentionFeatureCount, detectorTensorNames } from "../shared/detector-tensors.ts";
-import { emitFlags, emitScores, identity, list, type Carried, type DetectorNames } from "./detect.ts";
+import {
+  emitFlags,
+  emitScores,
+  identity,
+  list,
+  ownNames,
+  type Carried,
+  type DetectorNames,
+} from "./detect.ts";
 import { Emitter } from "../onnx/emitter.ts";
 import { FreshNames } from "../onnx/fresh-names.ts";
 import { emitFeatures, type QueryPositions } from "./features.ts";
@@ -74,7 +82,7 @@ const results = { product: ["product"], map: ["map_out", "value_out"] } as const
 /** Builds the patch function for one opset. */
 export function attentionPatchFunction(form: PatchForm, opset: number): FunctionProto {
   const e = new Emitter(opset, new FreshNames(), "body");
-  const detector = Object.fromEntries(detectorTensorNames.map((name) => [name, name])) as DetectorNames;
+  const detector = ownNames(detectorTensorNames);
   const before: Carried = { flags: "flags", scores: "scores", repair: "repair" };
   const after: Carried = { flags: "flags_out", scores: "scores_out", repair: "repair_out" };
   const site = emitSite(e);
@@ -137,10 +145,11 @@ function emitDetecting(
   const acting = e.branch();
   const flagged = emitFlags(acting, { features, mode: "mode", site, slot }, detector, before, scores);
   const quiet = e.branch();
-  const judged = [...results[form.returns], "flags", "scores", "repair"].map((name) => e.fresh(name));
+  const acted = [...emitOutcome(acting, form, site, detector, flagged), ...list(flagged)];
+  const judged = acted.map(() => e.fresh("judged"));
   e.conditional(
     e.op("Or", [e.any(scores.reaching), before.repair]),
-    { emitter: acting, outputs: [...emitOutcome(acting, form, site, detector, flagged), ...list(flagged)] },
+    { emitter: acting, outputs: acted },
     { emitter: quiet, outputs: [...emitUntouched(quiet, form), ...list(identity(quiet, before))] },
     judged,
   );
@@ -156,7 +165,7 @@ function emitPassing(
   before: Carried,
 ): string[] {
   const reporting = e.branch();
-  const { all } = emitFeatures(reporting, "map", "value", form.queries, "report");
+  const { all } = emitFeatures(reporting, "map", "value", form.queries, null);
   const silent = e.branch();
   const features = e.fresh("features");
   e.conditional(

@@ -13,7 +13,7 @@ import { FreshNames } from "../onnx/fresh-names.ts";
 import { GraphProtoSchema, ModelProtoSchema, OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
 import { DataType, valueInfo } from "../onnx/model.ts";
 import { detectorShapes, networkTensorNames } from "../shared/detector-tensors.ts";
-import { emitNetwork } from "./detect.ts";
+import { emitNetwork, ownNames } from "./detect.ts";
 
 const opset = 17;
 
@@ -22,7 +22,7 @@ export function scoreModel(): Uint8Array {
   const e = new Emitter(opset, new FreshNames(), "score");
   const all = e.transpose(e.concat(["features", "values"], 2), [0, 2, 1]);
   const visible = e.unsqueeze(e.toFloat(e.greater("visible", e.float(0))), [1]);
-  e.op("Identity", [emitNetwork(e, { all, visible }, "row")], {}, "logits");
+  e.op("Identity", [emitNetwork(e, { all, visible }, "row", ownNames(networkTensorNames))], {}, "logits");
   const model = create(ModelProtoSchema, {
     irVersion: 8n,
     opsetImport: [create(OperatorSetIdProtoSchema, { domain: "", version: BigInt(opset) })],

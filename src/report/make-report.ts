@@ -1,6 +1,5 @@
 /** Gathers what a report shows, beyond the figures: examples with their attention, scores, changed answers, limits. */
 import type { Bundle } from "../detector/bundle.ts";
-import type { ScoringSession } from "../detector/score.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import type { FullJudgement } from "../training/full-evaluation.ts";
 import { gateScores } from "../training/gate-scores.ts";
@@ -19,8 +18,8 @@ export interface ReportSource {
   readonly tapped: InferenceEngine;
   readonly judgement: FullJudgement;
   readonly bundle: Bundle | null;
-  /** Scores the samples with the bundle's detector. */
-  readonly scoring: ScoringSession;
+  /** The bytes of `hotfix/score-model.ts`, which scores the samples with the bundle's detector. */
+  readonly scoreModel: Uint8Array;
   readonly refusal: Refusal | null;
   /** Name of the model. */
   readonly model: string;
@@ -55,7 +54,7 @@ export async function makeReport(source: ReportSource): Promise<ReportData> {
     scores:
       bundle === null
         ? []
-        : await gateScores(runs, bundle, source.scoring, (done, all) => progress("scoring", done, all)),
+        : await gateScores(runs, bundle, source.scoreModel, (done, all) => progress("scoring", done, all)),
     examples: await explainExamples(runs, chosen, {
       engine: tapped,
       detector: bundle?.id ?? null,

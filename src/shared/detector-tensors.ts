@@ -49,24 +49,7 @@ export function forcedColumns({ forced }: Pick<DetectorTensors, "forced">): numb
   return Array.from(forced?.data ?? [], Number).flatMap((is, column) => (is === 1 ? [column] : []));
 }
 
-/** Names in the order they are fed. */
-export const detectorTensorNames = [
-  "slot",
-  "feature_mean",
-  "feature_scale",
-  "conv1_weight",
-  "conv1_bias",
-  "conv2_weight",
-  "conv2_bias",
-  "conv3_weight",
-  "conv3_bias",
-  "thresholds",
-  "reference_attention",
-  "reference_value",
-  "settings",
-] as const satisfies readonly DetectorTensorName[];
-
-/** Those that make up the network: from features to logits. */
+/** Names of the tensors that make up the network: from features to logits. */
 export const networkTensorNames = [
   "feature_mean",
   "feature_scale",
@@ -79,6 +62,16 @@ export const networkTensorNames = [
 ] as const satisfies readonly DetectorTensorName[];
 
 export type NetworkTensorName = (typeof networkTensorNames)[number];
+
+/** Names in the order they are fed. */
+export const detectorTensorNames = [
+  "slot",
+  ...networkTensorNames,
+  "thresholds",
+  "reference_attention",
+  "reference_value",
+  "settings",
+] as const satisfies readonly DetectorTensorName[];
 
 /** Positions in the `settings` vector. */
 export const settingIndex = {

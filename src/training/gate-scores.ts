@@ -1,6 +1,6 @@
 /** How strongly a detector reacts to each sample: what its gate compares with the threshold. */
 import type { Bundle } from "../detector/bundle.ts";
-import { scorerOf, type ScoringSession } from "../detector/score.ts";
+import { scorerOf, ScoringSession } from "../detector/score.ts";
 import type { SiteReport } from "../engine/engine.ts";
 import type { ModelRuns } from "./model-runs.ts";
 
@@ -14,29 +14,39 @@ export interface SiteScores {
   readonly scores: readonly (number | null)[];
 }
 
-/** Scores every sample of the set; nothing is patched meanwhile. */
+/**
+ * Scores every sample of the set; nothing is patched meanwhile.
+ * @param scoreModel the bytes of `hotfix/score-model.ts`
+ */
 export async function gateScores(
   runs: ModelRuns,
   { tensors, metadata }: Pick<Bundle, "tensors" | "metadata">,
-  scoring: ScoringSession,
+  scoreModel: Uint8Array,
   progress?: (done: number, all: number) => void,
 ): Promise<SiteScores[]> {
   const scorer = scorerOf(tensors);
   const { detections } = scorer;
   if (detections.length === 0) return [];
   const scores = detections.map((): (number | null)[] => runs.store.samples.map(() => null));
-  await runs.forEachBatch(
-    runs.store.samples.map((_, sample) => ({ sample, mode: "observe" as const })),
-    { detector: null, report: detections.map(({ site }) => site), ...(progress && { progress }) },
-    async ({ indices, result }) => {
-      for (const [s, detection] of detections.entries()) {
-        const report = result.reports?.find(({ site }) => site === detection.site);
-        if (report === undefined || report.keys === 0) continue;
-        const all = await scoring.logits(scorer, detection, report);
-        indices.forEach((index, row) => (scores[s]![index] = highest(all, report, row, detection.firstKey)));
-      }
-    },
-  );
+  const scoring = await ScoringSession.create(scoreModel);
+  try {
+    await runs.forEachBatch(
+      runs.store.samples.map((_, sample) => ({ sample, mode: "observe" as const })),
+      { detector: null, report: detections.map(({ site }) => site), ...(progress && { progress }) },
+      async ({ indices, result }) => {
+        for (const [s, detection] of detections.entries()) {
+          const report = result.reports?.find(({ site }) => site === detection.site);
+          if (report === undefined || report.keys === 0) continue;
+          const all = await scoring.logits(scorer, detection, report);
+          indices.forEach(
+            (index, row) => (scores[s]![index] = highest(all, report, row, detection.firstKey)),
+          );
+        }
+      },
+    );
+  } finally {
+    await scoring.release();
+  }
   return detections.map(({ site, gate }, s) => ({
     site,
     gate,

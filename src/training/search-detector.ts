@@ -76,7 +76,7 @@ const enough = 0.95;
 const noticeable = 0.002;
 /** Probability that the wrong answers keep below which there is nothing left to repair. */
 const settled = 0.02;
-/** Failing samples from which on their tolerance of a raised gate is trusted. */
+/** Failing samples from which on what they show is trusted: of repair, of a raised gate, of the columns of a trigger. */
 const many = 100;
 const headrooms = [0.1, 0.2, 0.3, 0.4, 0.5] as const;
 
