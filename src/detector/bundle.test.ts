@@ -12,7 +12,14 @@ import {
   uncheckedBundle,
 } from "../test/bundles.ts";
 import { checkDetectorTensors } from "./bundle-tensors.ts";
-import { bundleId, checkFits, encodeBundle, maxBundleBytes, parseBundle } from "./bundle.ts";
+import {
+  bundleId,
+  checkFits,
+  encodeBundle,
+  maxBundleBytes,
+  parseBundle,
+  type BundleMetadata,
+} from "./bundle.ts";
 import { neutralTensors } from "./neutral.ts";
 
 const withValue = (original: Tensor, at: number, value: number): Tensor =>
@@ -210,6 +217,19 @@ describe("bundle", () => {
     const text = refusal(() => parseBundle(uncheckedBundle(exampleMetadata(), tensors)));
     expect(text).toMatch(/^ATPATCH_BAD_BUNDLE /);
     expect(text).toContain(message);
+  });
+
+  it("refuses features of attention in use against the metadata", () => {
+    const metadata: BundleMetadata = { ...exampleMetadata(), features: "value" };
+    const scale = (first: number): Tensor => {
+      const of = Float32Array.from({ length: 30 }, (_, at) => (at % 15 < 11 ? 0 : 1));
+      of[15 + 10] = first;
+      return float32([2, 15], of);
+    };
+    expect(parseBundle(uncheckedBundle(metadata, { feature_scale: scale(0) })).metadata).toEqual(metadata);
+    expect(refusal(() => parseBundle(uncheckedBundle(metadata, { feature_scale: scale(1) })))).toMatch(
+      /^ATPATCH_BAD_BUNDLE tensor feature_scale: .* the metadata says "value"/,
+    );
   });
 
   it("tells for which model a bundle was made", () => {

@@ -3,6 +3,7 @@ import {
   detectorTensorNames,
   forcedColumns,
   settingIndex,
+  usesAttention,
   type DetectorTensors,
 } from "../shared/detector-tensors.ts";
 import { sha256 } from "../shared/digest.ts";
@@ -114,6 +115,9 @@ function checkAgreement(metadata: BundleMetadata, tensors: DetectorTensors): voi
     throw bad(
       `tensor conv1_weight: expected a kernel of ${metadata.kernel} as the metadata says, got ${kernel}`,
     );
+  }
+  if (metadata.features === "value" && usesAttention(tensors.feature_scale).some(Boolean)) {
+    throw bad('tensor feature_scale: expected 0 for features of attention, the metadata says "value"');
   }
   for (const { site, gate, column } of metadata.thresholds) {
     const row = 2 * (slots[site] ?? 0);

@@ -34,10 +34,11 @@ export interface RegistrySnapshot extends ControlState {
   readonly revision: number;
 }
 
-/** The shadow of the moment a request starts, and the sites whose features it is scored on. */
+/** The shadow of the moment a request starts, the sites whose features it is scored on, and whether it looks at φ there. */
 export interface ShadowLease {
   readonly detector: string;
   readonly sites: readonly number[];
+  readonly attention: boolean;
 }
 
 /** What one request runs with, from its start to its end. */

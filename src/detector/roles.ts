@@ -47,7 +47,12 @@ export class RoleHolds {
   /** The shadow of a policy that holds. */
   shadow({ shadow }: Policy): ShadowLease | null {
     if (shadow === null) return null;
-    return { detector: shadow, sites: this.metadata(shadow)?.detectionSites ?? [] };
+    const metadata = this.metadata(shadow);
+    return {
+      detector: shadow,
+      sites: metadata?.detectionSites ?? [],
+      attention: metadata?.features !== "value",
+    };
   }
 
   /**

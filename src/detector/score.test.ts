@@ -3,12 +3,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { referenceLogits } from "../hotfix/reference/detect.ts";
 import {
   attentionFeatureCount,
+  placeFeatures,
   type DetectorTensorName,
   type DetectorTensors,
 } from "../shared/detector-tensors.ts";
 import { elementCount, float32, tensor } from "../shared/tensor.ts";
 import { scoreModel } from "../hotfix/score-model.ts";
-import { scorerOf, ScoringSession, type ScoredSite } from "./score.ts";
+import { columnFeatures, isVisible, type SiteReport } from "../shared/site-report.ts";
+import { scorerOf, ScoringSession } from "./score.ts";
 
 interface Shape {
   readonly seed: number;
@@ -47,12 +49,16 @@ function numbers(seed: number): (count: number) => Float32Array {
 }
 
 /** Two sites of which the second has the detector in row 0. */
-function made(shape: Shape): { tensors: DetectorTensors; report: ScoredSite } {
+function made(shape: Shape): { tensors: DetectorTensors; report: SiteReport } {
   const random = numbers(shape.seed);
   const floats = (...dims: number[]) => float32(dims, random(elementCount(dims)));
   const { c1, c2, kernel, batch, windows, length, width } = shape;
   const features = attentionFeatureCount + width + shape.spare;
-  const columns = batch * windows * length;
+  const own = attentionFeatureCount + width;
+  const reported = random(batch * windows * own * length);
+  // A hidden key has none of the places.
+  const hidden = (at: number): boolean =>
+    placeFeatures.some((place) => place === Math.floor(at / length) % own) && reported[at % length]! < -1;
   return {
     tensors: {
       slot: tensor("INT64", [2], BigInt64Array.of(-1n, 0n)),
@@ -76,9 +82,8 @@ function made(shape: Shape): { tensors: DetectorTensors; report: ScoredSite } {
       site: 1,
       keys: windows * length,
       windows,
-      features: random(columns * attentionFeatureCount),
-      values: random(columns * width),
-      visible: random(columns).map((x) => (x > -1 ? 1 : 0)),
+      width: own,
+      features: reported.map((x, at) => (hidden(at) ? 0 : x)),
     },
   };
 }
@@ -117,13 +122,9 @@ function reference(
   const all: number[] = [];
   for (let row = 0; row < batch * windows; row++) {
     const columns = Array.from({ length }, (_, j) => row * length + j);
-    const visible = columns.map((at) => report.visible[at]! > 0);
+    const visible = columns.map((at) => isVisible(report, at));
     const rows = Array.from({ length: features }, (_, i) =>
-      columns.map((at) =>
-        i < attentionFeatureCount
-          ? report.features[at * attentionFeatureCount + i]!
-          : report.values[at * width + i - attentionFeatureCount]!,
-      ),
+      columns.map((at) => columnFeatures(report, at, i, i + 1)[0]!),
     );
     const scores = referenceLogits(rows, visible, detector);
     all.push(...scores);
@@ -179,11 +180,7 @@ describe("scoring reported features", () => {
     expect(await session.gates(scorerOf(always), [], 2)).toEqual([false, false]);
     expect(await session.gates(scorerOf(always), [{ ...report, site: 0 }], 2)).toEqual([false, false]);
     expect(
-      await session.gates(
-        scorerOf(always),
-        [{ site: 1, keys: 0, windows: 1, features: empty, values: empty, visible: empty }],
-        2,
-      ),
+      await session.gates(scorerOf(always), [{ site: 1, keys: 0, windows: 1, width: 0, features: empty }], 2),
     ).toEqual([false, false]);
   });
 });

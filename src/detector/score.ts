@@ -4,12 +4,13 @@
  */
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import {
-  attentionFeatureCount,
+  graphShape,
   networkTensorNames,
   settingIndex,
   type DetectorTensors,
   type NetworkTensorName,
 } from "../shared/detector-tensors.ts";
+import { isVisible, type SiteReport } from "../shared/site-report.ts";
 import type { Tensor } from "../shared/tensor.ts";
 
 /** One detection site of a detector. */
@@ -26,18 +27,6 @@ export interface ScoredDetection {
 export interface Scorer {
   readonly detections: readonly ScoredDetection[];
   readonly network: Readonly<Record<NetworkTensorName, Tensor>>;
-}
-
-/** What a run saw at one site: B samples of `keys` columns in `windows` parts that attend by themselves. */
-export interface ScoredSite {
-  readonly site: number;
-  readonly keys: number;
-  readonly windows: number;
-  /** φ [B, T, 11] and v [B, T, H·d]. */
-  readonly features: Float32Array;
-  readonly values: Float32Array;
-  /** [B, T], above 0 where the key is visible. */
-  readonly visible: Float32Array;
 }
 
 /** The scorer of a detector, on the same memory. */
@@ -76,7 +65,7 @@ export class ScoringSession {
    * Whether the detector would have triggered on each sample: a visible column from firstKey on whose logit reaches the gate at
    * one of its sites. Sites that are not reported, or did not run, say nothing.
    */
-  async gates(scorer: Scorer, reports: readonly ScoredSite[], batch: number): Promise<boolean[]> {
+  async gates(scorer: Scorer, reports: readonly SiteReport[], batch: number): Promise<boolean[]> {
     const open = Array.from({ length: batch }, () => false);
     for (const detection of scorer.detections) {
       const report = reports.find(({ site }) => site === detection.site);
@@ -90,19 +79,16 @@ export class ScoringSession {
   }
 
   /** Logits of every column of a report, [B·T]. */
-  async logits(scorer: Scorer, { row }: ScoredDetection, report: ScoredSite): Promise<Float32Array> {
-    const { keys, windows, features, values, visible } = report;
-    if (visible.length === 0) return new Float32Array(0);
+  async logits(scorer: Scorer, { row }: ScoredDetection, report: SiteReport): Promise<Float32Array> {
+    const { keys, windows, width, features } = report;
+    if (features.length === 0) return new Float32Array(0);
     // The convolution runs over the columns of one window alone.
     const length = keys / windows;
-    const rows = visible.length / length;
-    const floats = (data: Float32Array, ...shape: number[]) => new OrtTensor("float32", data, shape);
+    const rows = features.length / width / length;
     const { logits } = await this.#session.run({
       ...this.#network(scorer),
       row: new OrtTensor("int64", BigInt64Array.of(BigInt(row)), []),
-      features: floats(features, rows, length, attentionFeatureCount),
-      values: floats(values, rows, length, values.length / visible.length),
-      visible: floats(visible, rows, length),
+      features: new OrtTensor("float32", features, [rows, width, length]),
     });
     return logits!.data as Float32Array;
   }
@@ -117,7 +103,7 @@ export class ScoringSession {
     const made = Object.fromEntries(
       networkTensorNames.map((name) => {
         const { data, shape } = scorer.network[name];
-        return [name, new OrtTensor("float32", data as Float32Array, shape)];
+        return [name, new OrtTensor("float32", data as Float32Array, graphShape(name, shape))];
       }),
     );
     this.#networks.set(scorer, made);
@@ -127,14 +113,15 @@ export class ScoringSession {
 
 function opens(
   { gate, firstKey }: ScoredDetection,
-  { keys, windows, visible }: ScoredSite,
+  report: SiteReport,
   logits: Float32Array,
   sample: number,
 ): boolean {
-  const length = keys / windows;
+  const { keys } = report;
+  const length = keys / report.windows;
   for (let key = 0; key < keys; key++) {
     const at = sample * keys + key;
-    if (key % length >= firstKey && visible[at]! > 0 && logits[at]! >= gate) return true;
+    if (key % length >= firstKey && logits[at]! >= gate && isVisible(report, at)) return true;
   }
   return false;
 }

@@ -1,5 +1,6 @@
 /** Messages between the server and its scoring thread. */
-import type { ScoredSite, Scorer } from "./score.ts";
+import type { SiteReport } from "../shared/site-report.ts";
+import type { Scorer } from "./score.ts";
 
 export type ToShadowWorker =
   | { readonly kind: "learn"; readonly detector: string; readonly scorer: Scorer }
@@ -9,7 +10,7 @@ export type ToShadowWorker =
       readonly job: number;
       readonly detector: string;
       readonly batch: number;
-      readonly reports: readonly ScoredSite[];
+      readonly reports: readonly SiteReport[];
     };
 
 /** Per sample whether the gate opens; null when the detector is not known any more. */

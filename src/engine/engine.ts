@@ -1,6 +1,7 @@
 /** What runs a patched model. Implementations keep the event loop free and pin a run to one detector. */
 import type { DetectorTensors } from "../shared/detector-tensors.ts";
 import type { PatchDescription } from "../shared/patched-model.ts";
+import type { SiteReport } from "../shared/site-report.ts";
 import type { Tensor } from "../shared/tensor.ts";
 
 /** One run over a batch; samples may differ in mode and force, never in detector. */
@@ -22,21 +23,8 @@ export interface RunRequest {
    * reported whatever its mode: features do not depend on it.
    */
   readonly report?: readonly number[];
-}
-
-/** What the op saw at one site, in the same run that gave the outputs. */
-export interface SiteReport {
-  readonly site: number;
-  /** Key positions T; 0 when the site did not run, in the branch of an If that was not taken. */
-  readonly keys: number;
-  /** Parts of equal length that T consists of and that attend by themselves: 1, or the windows of a sample. */
-  readonly windows: number;
-  /** Attention features φ, float32 [B, T, 11]. */
-  readonly features: Float32Array;
-  /** Value features v, float32 [B, T, H·d]. */
-  readonly values: Float32Array;
-  /** float32 [B, T]: 1 where the key is visible. */
-  readonly visible: Float32Array;
+  /** Whether reports need φ beyond telling the visible keys; true when absent. */
+  readonly attention?: boolean;
 }
 
 export interface RunOptions {

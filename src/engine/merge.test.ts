@@ -37,12 +37,11 @@ function answer({ inputs, batch, modes }: RunRequest): RunOutcome {
         site: 3,
         windows: 1,
         keys: 2,
+        width: 13,
         features: Float32Array.from(
-          { length: batch * 22 },
-          (_, i) => data[2 * Math.floor(i / 22)]! + (i % 22),
+          { length: batch * 26 },
+          (_, i) => data[2 * Math.floor(i / 26)]! + (i % 26),
         ),
-        values: Float32Array.from(data),
-        visible: Float32Array.from(data),
       },
     ],
   };
@@ -78,10 +77,11 @@ describe("merging requests", () => {
       request(1, 0, { detector: null }),
       request(1, 0, { outputs: ["x"] }),
       request(1, 0, { report: [0] }),
+      request(1, 0, { report: [0], attention: false }),
       request(1, 0, { force: force(1, 2, 0) }),
       request(1, 0, { inputs: { x: float32([1, 3], [1, 2, 3]) } }),
     ];
-    expect(new Set([key, ...others.map(mergeKey)]).size).toBe(6);
+    expect(new Set([key, ...others.map(mergeKey)]).size).toBe(7);
   });
 
   it("divides no outcome with an output that does not count the samples", () => {

@@ -1,6 +1,7 @@
 /** Several requests as one run, and its outcome given back to each of them. Pure. */
+import type { SiteReport } from "../shared/site-report.ts";
 import type { Tensor, TypedArray } from "../shared/tensor.ts";
-import type { AxisFlags, RunRequest, SiteReport } from "./engine.ts";
+import type { AxisFlags, RunRequest } from "./engine.ts";
 import type { RunOutcome } from "./protocol.ts";
 import { isBatchFirst } from "./slice.ts";
 
@@ -8,10 +9,10 @@ import { isBatchFirst } from "./slice.ts";
  * Requests with equal keys fit into one run: same detector, outputs and reports, and samples of the same shape. Modes and
  * forced columns may differ from sample to sample.
  */
-export function mergeKey({ inputs, detector, force = {}, outputs, report }: RunRequest): string {
+export function mergeKey({ inputs, detector, force = {}, outputs, report, attention }: RunRequest): string {
   const shapes = Object.entries(inputs).map(([name, { shape }]) => [name, shape.slice(1)]);
   const forced = Object.entries(force).map(([axis, { datatype, shape }]) => [axis, datatype, shape[1]]);
-  return JSON.stringify([detector, shapes, forced, outputs, report]);
+  return JSON.stringify([detector, shapes, forced, outputs, report, attention]);
 }
 
 /** One request with the samples of all, in their order; they must have the same {@link mergeKey}. */
@@ -74,12 +75,7 @@ export function splitOutcome(outcome: RunOutcome, batches: readonly number[]): R
         .filter((sample) => sample >= from && sample < from + samples)
         .map((sample) => sample - from),
       ...(outcome.reports && {
-        reports: outcome.reports.map((site): SiteReport => ({
-          ...site,
-          features: part(site.features),
-          values: part(site.values),
-          visible: part(site.visible),
-        })),
+        reports: outcome.reports.map((site): SiteReport => ({ ...site, features: part(site.features) })),
       }),
     };
   });

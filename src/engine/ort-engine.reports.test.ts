@@ -7,6 +7,7 @@ import { neutralTensors } from "../detector/neutral.ts";
 import { instrument } from "../hotfix/instrument.ts";
 import { referenceFeatures } from "../hotfix/reference/features.ts";
 import { hotfixNames, tapKinds } from "../shared/patched-model.ts";
+import { columnFeatures, isVisible, visibleColumns, type SiteReport } from "../shared/site-report.ts";
 import { float32, type Tensor } from "../shared/tensor.ts";
 import { opCase } from "../test/op-cases.ts";
 import { expectClose } from "../test/op-run.ts";
@@ -69,6 +70,12 @@ function reference({ shape, data }: Tensor): { features: number[]; visible: numb
   };
 }
 
+/** φ of every column, one after the other. */
+function attentionOf(report: SiteReport): number[] {
+  const columns = report.features.length / report.width;
+  return Array.from({ length: columns }, (_, column) => [...columnFeatures(report, column, 0, 11)]).flat();
+}
+
 describe("reports of a run", () => {
   let folder: string;
   const engines: InferenceEngine[] = [];
@@ -113,12 +120,12 @@ describe("reports of a run", () => {
     async (detector) => {
       const result = await tapped.run(request({ detector, outputs: maps, report: [1, 0] }));
       expect(result.reports?.map(({ site }) => site)).toEqual([1, 0]);
-      for (const { site, features, visible, ...report } of result.reports ?? []) {
-        const expected = reference(result.outputs[hotfixNames.tap("map", site)]!);
-        expect(report).toMatchObject({ keys, windows: 1 });
-        expectClose(features, expected.features, 2e-3);
-        expect([...visible]).toEqual(expected.visible);
-        expect(report.values).toHaveLength(batch * keys * vitTiny.width);
+      for (const report of result.reports ?? []) {
+        const expected = reference(result.outputs[hotfixNames.tap("map", report.site)]!);
+        expect(report).toMatchObject({ keys, windows: 1, width: 11 + vitTiny.width });
+        expectClose(attentionOf(report), expected.features, 2e-3);
+        expect([...visibleColumns(report)]).toEqual(expected.visible);
+        expect(report.features).toHaveLength(batch * keys * report.width);
       }
       const flagged = result.flags[0]!.firstSite.some((site) => site > 0);
       expect(flagged).toBe(detector !== null);
@@ -132,10 +139,9 @@ describe("reports of a run", () => {
     ]);
     expect(mixed.reports).toEqual(off.reports);
     expect(off.flags[0]!.firstSite.every((site) => site === 0)).toBe(true);
-    const size = keys * 11;
+    const [report] = off.reports!;
     for (let b = 0; b < batch; b++) {
-      const own = off.reports![0]!.features.subarray(b * size, (b + 1) * size);
-      expect(own.some((x) => x !== 0)).toBe(true);
+      expect(columnFeatures(report!, b * keys, 0, 8).some((x) => x !== 0)).toBe(true);
     }
   });
 
@@ -155,6 +161,28 @@ describe("reports of a run", () => {
     ]);
     expect([first.rechecked, twice.rechecked].map(({ length }) => length)).toEqual([0, 1]);
     expect(twice.reports).toEqual(first.reports);
+  });
+
+  it("tell the visible keys alone where nobody looks at attention, and change nothing else by a bit", async () => {
+    const ask = (detector: string | null, attention: boolean): Promise<RunResult> =>
+      serving.run(request({ detector, report: both, attention }));
+    const [whole, lean] = [await ask(null, true), await ask(null, false)];
+    const [wholly, detecting] = [await ask("late", true), await ask("late", false)];
+    for (const { site, ...report } of lean.reports!) {
+      const full = whole.reports![site]!;
+      for (let column = 0; column < batch * keys; column++) {
+        expect([...columnFeatures(report as SiteReport, column, 0, 11)]).toEqual([
+          ...Array<number>(10).fill(0),
+          Number(isVisible(full, column)),
+        ]);
+        expect(columnFeatures(report as SiteReport, column, 11)).toEqual(columnFeatures(full, column, 11));
+      }
+    }
+    // A detector that looks at attention still does, where it detects and nowhere else.
+    expect(detecting.flags).toEqual(wholly.flags);
+    expect(detecting.outputs).toEqual(wholly.outputs);
+    expect(detecting.reports![1]).toEqual(wholly.reports![1]);
+    expect(attentionOf(detecting.reports![0]!).filter((x) => x !== 0)).toHaveLength(batch * keys);
   });
 
   it("are refused for a site that the model does not have", async () => {
@@ -178,7 +206,7 @@ describe("reports of a run", () => {
     expect(filled.length).toBeGreaterThan(0);
     expect(filled.length).toBeLessThan(sites.length);
     for (const report of reports!) {
-      expect(report.features).toHaveLength(samples * report.keys * 11);
+      expect(report.features).toHaveLength(samples * report.keys * report.width);
       expect(report.keys > 0).toBe(filled.includes(report));
     }
   });

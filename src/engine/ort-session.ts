@@ -1,11 +1,16 @@
 /** One runtime session of a patched model and the detectors it can run with. For worker threads only: everything here blocks. */
 import { InferenceSession, type Tensor as OrtTensor } from "onnxruntime-node";
-import { forcedColumns } from "../shared/detector-tensors.ts";
+import {
+  forcedColumns,
+  graphShape,
+  usesAttention,
+  type DetectorTensorName,
+} from "../shared/detector-tensors.ts";
 import { AtPatchError, messageOf } from "../shared/errors.ts";
-import { hotfixNames, type PatchDescription } from "../shared/patched-model.ts";
+import { hotfixNames, modeCodes, type PatchDescription } from "../shared/patched-model.ts";
+import type { SiteReport } from "../shared/site-report.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import type { AxisFlags } from "./engine.ts";
-import { siteReport } from "./site-report.ts";
 import { joinForced } from "./force.ts";
 import { ownedFrame, unpackFrame, type Frame } from "./frame.ts";
 import { cleanRuntimeMessage } from "./ort-errors.ts";
@@ -18,6 +23,9 @@ type Feeds = Record<string, OrtTensor>;
 /** A detector as runs use it. */
 interface Detector {
   readonly feeds: Feeds;
+  /** Sites it detects at, and those of them where it looks at φ. */
+  readonly sites: readonly number[];
+  readonly attention: readonly number[];
   /** BOOL [Tk]: columns of the first key axis that are forced in every sample, and their positions. */
   readonly forced: Tensor | undefined;
   readonly forcedColumns: readonly number[];
@@ -29,12 +37,16 @@ export class PatchedSession {
   readonly #folder: string;
   readonly #firstSites: readonly number[];
   readonly #detectors = new Map<DetectorKey, Detector>();
+  /** Slots of a run that detects at no site. */
+  readonly #nowhere: OrtTensor;
 
   private constructor(session: InferenceSession, { description, session: { folder } }: WorkerStart) {
     this.#session = session;
     this.#folder = folder;
     this.#description = description;
     this.#firstSites = firstSites(description.sites, description.axes);
+    const slots = new BigInt64Array(description.sites.length).fill(-1n);
+    this.#nowhere = toOrtTensor("slot", { datatype: "INT64", shape: [slots.length], data: slots });
   }
 
   /** @throws AtPatchError ATPATCH_BAD_MODEL when the runtime cannot load the model */
@@ -58,10 +70,16 @@ export class PatchedSession {
     const feeds: Feeds = {};
     const { forced, ...fed } = unpackFrame(ownedFrame(tensors));
     for (const [name, tensor] of Object.entries(fed)) {
-      feeds[hotfixNames.detector(name)] = toOrtTensor(name, tensor);
+      const shape = graphShape(name as DetectorTensorName, tensor.shape);
+      feeds[hotfixNames.detector(name)] = toOrtTensor(name, { ...tensor, shape });
     }
+    const slot = Array.from(fed["slot"]!.data, Number);
+    const uses = usesAttention(fed["feature_scale"]!);
+    const sites = slot.flatMap((row, site) => (row < 0 ? [] : [site]));
     this.#detectors.set(detector, {
       feeds,
+      sites,
+      attention: sites.filter((site) => uses[slot[site]!]),
       forced,
       forcedColumns: forcedColumns({ ...(forced && { forced }) }),
     });
@@ -81,7 +99,7 @@ export class PatchedSession {
       throw new AtPatchError("ATPATCH_UNKNOWN_DETECTOR", `detector ${message.detector} is not published`);
     }
     const feeds = this.#passFeeds(message, detector);
-    const run = (pass: PassFeeds): Promise<Pass> => this.#pass(detector.feeds, pass, message.outputs);
+    const run = (pass: PassFeeds): Promise<Pass> => this.#pass(detector, pass, message.outputs);
     const result = message.recheck
       ? await runRechecked(run, feeds, this.#firstSites)
       : { ...(await run(feeds)), rechecked: [] };
@@ -95,7 +113,7 @@ export class PatchedSession {
     await this.#session.release();
   }
 
-  #passFeeds({ feeds, batch, report }: RunMessage, detector: Detector): PassFeeds {
+  #passFeeds({ feeds, batch, report, attention }: RunMessage, detector: Detector): PassFeeds {
     const tensors = unpackFrame(feeds);
     const inputs = Object.fromEntries(this.#description.inputs.map(({ name }) => [name, tensors[name]!]));
     const force: Record<number, Tensor> = {};
@@ -104,16 +122,23 @@ export class PatchedSession {
       if (forced !== undefined) force[axis] = forced;
     }
     if (detector.forced) force[0] = joinForced(force[0], detector.forced, batch);
-    return { batch, inputs, modes: tensors[hotfixNames.mode]!, force, report };
+    return { batch, inputs, modes: tensors[hotfixNames.mode]!, force, report, attention };
   }
 
-  async #pass(detector: Feeds, pass: PassFeeds, outputs: readonly string[]): Promise<Pass> {
+  async #pass(detector: Detector, pass: PassFeeds, outputs: readonly string[]): Promise<Pass> {
     const { axes, sites } = this.#description;
+    const observed = (pass.modes.data as Int32Array).some((mode) => mode !== modeCodes.off);
     const feeds: Feeds = {
-      ...detector,
+      ...detector.feeds,
       [hotfixNames.mode]: toOrtTensor(hotfixNames.mode, pass.modes),
-      [hotfixNames.report]: toOrtTensor(hotfixNames.report, reporting(sites.length, pass.report)),
     };
+    if (!observed) feeds[hotfixNames.detector("slot")] = this.#nowhere;
+    const mark = (input: string, detecting: readonly number[], reporting: readonly number[]): void => {
+      const marked = siteSet(sites.length, [observed ? detecting : [], reporting]);
+      feeds[input] = toOrtTensor(input, marked);
+    };
+    mark(hotfixNames.examine, detector.sites, pass.report);
+    mark(hotfixNames.attention, detector.attention, pass.attention ? pass.report : []);
     const fetches = [...outputs, ...pass.report.map((site) => hotfixNames.reported(site))];
     for (const [name, tensor] of Object.entries(pass.inputs)) feeds[name] = toOrtTensor(name, tensor);
     for (let axis = 0; axis < axes; axis++) {
@@ -147,11 +172,18 @@ function unforced(batch: number): Tensor {
   return { datatype: "BOOL", shape: [batch, 1], data: new Uint8Array(batch) };
 }
 
-/** BOOL [S], true for the named sites. */
-function reporting(sites: number, named: readonly number[]): Tensor {
+/** BOOL [S], true for sites in any of the lists. */
+function siteSet(sites: number, lists: readonly (readonly number[])[]): Tensor {
   const data = new Uint8Array(sites);
-  for (const site of named) data[site] = 1;
+  for (const list of lists) for (const site of list) data[site] = 1;
   return { datatype: "BOOL", shape: [sites], data };
+}
+
+/** @param reported float32 [B', F, T'], B' = B times the windows of a sample; empty when the site did not run */
+function siteReport(site: number, { shape, data }: Tensor, batch: number): SiteReport {
+  const [rows = 0, width = 0, length = 0] = shape;
+  const windows = Math.max(1, rows / batch);
+  return { site, keys: windows * length, windows, width, features: data as Float32Array };
 }
 
 function axisFlags(results: InferenceSession.OnnxValueMapType, axis: number): AxisFlags {

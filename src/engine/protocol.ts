@@ -40,8 +40,9 @@ export interface RunMessage {
   readonly feeds: Frame;
   /** Outputs to return besides flags and scores. */
   readonly outputs: readonly string[];
-  /** Sites that report their features. */
+  /** Sites that report their features, and whether φ is among them. */
   readonly report: readonly number[];
+  readonly attention: boolean;
   /** Whether samples with a late first flag take a second pass. */
   readonly recheck: boolean;
 }

@@ -15,6 +15,7 @@ const feeds = (x: Tensor, modes: readonly number[], force: PassFeeds["force"] = 
   modes: int32([modes.length], modes),
   force,
   report: [],
+  attention: true,
 });
 
 /** Columns above 10 are found at site 0, above 5 at site 1; y = x unless the column is repaired from site 0 on. */

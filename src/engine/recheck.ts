@@ -5,7 +5,8 @@
  */
 import { modeCodes, type SiteDescription } from "../shared/patched-model.ts";
 import type { Tensor } from "../shared/tensor.ts";
-import type { AxisFlags, SiteReport } from "./engine.ts";
+import type { SiteReport } from "../shared/site-report.ts";
+import type { AxisFlags } from "./engine.ts";
 import { isBatchFirst, putSamples, takeSamples } from "./slice.ts";
 
 /** What one pass is fed with. */
@@ -16,8 +17,9 @@ export interface PassFeeds {
   readonly modes: Tensor;
   /** Forced columns per key axis, BOOL [B, T] or [B, 1]; absent: none. */
   readonly force: Readonly<Record<number, Tensor>>;
-  /** Sites that report their features. */
+  /** Sites that report their features, and whether φ is among them. */
   readonly report: readonly number[];
+  readonly attention: boolean;
 }
 
 /** What one pass gives. */

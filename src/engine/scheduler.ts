@@ -186,7 +186,16 @@ export class Scheduler {
     this.#separate(again);
   }
 
-  #message({ inputs, modes, batch, force, detector, outputs, report = [] }: RunRequest): RunMessage {
+  #message({
+    inputs,
+    modes,
+    batch,
+    force,
+    detector,
+    outputs,
+    report = [],
+    attention = true,
+  }: RunRequest): RunMessage {
     const feeds: Record<string, Tensor> = { ...inputs };
     feeds[hotfixNames.mode] = { datatype: "INT32", shape: [batch], data: modes };
     for (const [axis, columns] of Object.entries(force ?? {})) {
@@ -199,6 +208,7 @@ export class Scheduler {
       feeds: packFrame(feeds),
       outputs: outputs ?? this.#options.outputs,
       report,
+      attention,
       recheck: this.#options.recheck,
     };
   }

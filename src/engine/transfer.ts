@@ -27,10 +27,6 @@ export function resultTransfers({ outputs, flags, reports = [] }: RunOutcome): A
     consider(firstSite);
     consider(score);
   }
-  for (const { features, values, visible } of reports) {
-    consider(features);
-    consider(values);
-    consider(visible);
-  }
+  for (const { features } of reports) consider(features);
   return [...buffers];
 }

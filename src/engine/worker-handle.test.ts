@@ -15,6 +15,7 @@ const run = (detector: string): RunMessage => ({
   feeds: packFrame({ x: float32([1, 1], [1]), "atpatch.mode": int32([1], [0]) }),
   outputs: ["y"],
   report: [],
+  attention: true,
   recheck: false,
 });
 

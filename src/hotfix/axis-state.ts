@@ -36,9 +36,11 @@ export function emitInitialState(
   const flagged = e.cast(e.greater(forced, e.int32(0)), DataType.INT32);
   const numbered = site === 0 ? flagged : e.op("Mul", [flagged, e.int32(site + 1)]);
   const perSample = windows ? e.op("Mul", [keys, e.op("Div", [rows, samples])]) : keys;
-  const expanded = e.expand(numbered, e.concat([samples, perSample], 0));
-  const flags = windows ? e.op("Reshape", [expanded, e.concat([rows, keys], 0)]) : expanded;
-  const scores = e.op("Mul", [e.toFloat(flags), e.float(0)]);
+  const perColumn = e.concat([samples, perSample], 0);
+  const expanded = e.expand(numbered, perColumn);
+  const perRow = windows ? e.concat([rows, keys], 0) : perColumn;
+  const flags = windows ? e.op("Reshape", [expanded, perRow]) : expanded;
+  const scores = e.expand(e.reshape(e.float(0), [1, 1]), perRow);
   return { axis, mode: rowMode, carried: { flags, scores, repair } };
 }
 

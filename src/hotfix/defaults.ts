@@ -6,7 +6,7 @@ import { create } from "@bufbuild/protobuf";
 import { TensorProtoSchema } from "../onnx/generated/onnx_pb.ts";
 import { DataType, type GraphProto, type ModelProto, type TensorProto } from "../onnx/model.ts";
 import { requiredInputs } from "../onnx/tensor-info.ts";
-import { detectorTensorNames, type DetectorTensors } from "../shared/detector-tensors.ts";
+import { detectorTensorNames, graphShape, type DetectorTensors } from "../shared/detector-tensors.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import { hotfixNames, modeCodes, type Mode } from "../shared/patched-model.ts";
 import type { Emitter } from "../onnx/emitter.ts";
@@ -49,7 +49,7 @@ export function addDefaults(graph: GraphProto, { detector, mode }: DetectorDefau
     ...detectorTensorNames.map((name) => {
       const { datatype, shape, data } = detector[name];
       const type = datatype === "INT64" ? DataType.INT64 : DataType.FLOAT;
-      return constant(hotfixNames.detector(name), type, shape, data);
+      return constant(hotfixNames.detector(name), type, graphShape(name, shape), data);
     }),
   );
 }

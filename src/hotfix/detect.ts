@@ -96,8 +96,7 @@ export function emitNetwork(
   const x = features.all; // [B,F,Tk]
   const featureCount = e.dim(x, 1); // rows are padded to the widest site
   const row = (name: NetworkTensorName): string => e.gather(detector[name], slot);
-  const perFeature = (name: NetworkTensorName): string =>
-    e.unsqueeze(e.take(row(name), featureCount, [0]), [1]);
+  const perFeature = (name: NetworkTensorName): string => e.take(row(name), featureCount, [0]);
 
   const centred = e.op("Sub", [x, perFeature("feature_mean")]);
   const scaled = e.clip(e.op("Mul", [centred, perFeature("feature_scale")]), -featureLimit, featureLimit);

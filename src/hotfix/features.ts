@@ -31,14 +31,15 @@ export interface Features {
 /**
  * @param map float32 [B,H,Tq,Tk]
  * @param value float32 [B,Hv,Tk,d]
- * @param wantsAttention bool [1]: whether φ is computed; it is 0 otherwise, and most of the work is saved. Null: always
+ * @param wantsAttention bool [1]: whether φ is computed. Otherwise most of the work is saved, and φ is 0 but for its last
+ *   row, which is 1 for visible keys
  */
 export function emitFeatures(
   e: Emitter,
   map: string,
   value: string,
   queries: QueryPositions,
-  wantsAttention: string | null,
+  wantsAttention: string,
 ): Features {
   const largest = e.unsqueeze(e.reduce("ReduceMax", map, [1, 2], false), [1]);
   const visible = e.toFloat(e.greater(largest, e.float(0))); // [B,1,Tk]
@@ -48,16 +49,15 @@ export function emitFeatures(
     e.concat([e.int([0, -1]), e.dim(value, 2)], 0),
   ]);
 
-  const emitAll = (inner: Emitter): string =>
-    inner.concat([emitAttentionFeatures(inner, queries, map, visible), values], 1);
-  if (wantsAttention === null) return { all: emitAll(e), visible };
   const wanted = e.branch();
   const unwanted = e.branch();
   const all = e.fresh("features");
+  const attention = emitAttentionFeatures(wanted, queries, map, visible);
+  const visibility = unwanted.pad(visible, 1, attentionFeatureCount - 1, 3);
   e.conditional(
     wantsAttention,
-    { emitter: wanted, outputs: [emitAll(wanted)] },
-    { emitter: unwanted, outputs: [unwanted.pad(values, 1, attentionFeatureCount, 3)] },
+    { emitter: wanted, outputs: [wanted.concat([attention, values], 1)] },
+    { emitter: unwanted, outputs: [unwanted.concat([visibility, values], 1)] },
     [all],
   );
   return { all, visible };

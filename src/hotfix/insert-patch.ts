@@ -17,11 +17,11 @@ export interface CanonicalSite {
   readonly values: readonly Canonical[];
 }
 
-/** What a site is asked for, as tensor names: the slots of the sites, whether this one is examined and whether it reports. */
+/** What a site is asked for, as tensor names: the slots of the sites, whether this one is examined and φ is wanted. */
 interface Asked {
   readonly slot: string;
   readonly examine: string;
-  readonly report: string;
+  readonly attention: string;
 }
 
 export function emitCanonical(e: Emitter, site: AttentionSite, mode: string): CanonicalSite {
@@ -54,7 +54,7 @@ export function insertPatch(
   const own: Asked = {
     slot,
     examine: context.examine[site.index] ?? "",
-    report: context.report[site.index] ?? "",
+    attention: context.attention[site.index] ?? "",
   };
   // A map that meets several value tensors is patched once, over their concatenation.
   const [given, value] = [canonical.map.name, joinValues(e, canonical.values)].map((name) =>
@@ -74,7 +74,7 @@ export function insertPatch(
         state.mode,
         ...list(before),
         asked.examine,
-        asked.report,
+        asked.attention,
         ...detectorTensorNames.map((name) => (name === "slot" ? asked.slot : hotfixNames.detector(name))),
       ],
       outputs,
@@ -95,7 +95,7 @@ export function insertPatch(
       const settled = list(carried).map((name) => e.fresh(name));
       const outputs = [map, patchedValue, ...settled, e.fresh("features")];
       const never = emitNever(e);
-      const nothing = { slot: e.int(context.sites.map(() => -1)), examine: never, report: never };
+      const nothing = { slot: e.int(context.sites.map(() => -1)), examine: never, attention: never };
       patch({ queries, returns: "map" }, carried, nothing, outputs);
     }
   } else {

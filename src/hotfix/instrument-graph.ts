@@ -4,17 +4,28 @@ import type { AttentionSite } from "../attention/site.ts";
 import { OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
 import { DataType, opsetOf, valueInfo, type GraphProto, type ModelProto } from "../onnx/model.ts";
 import { AtPatchError } from "../shared/errors.ts";
-import { detectorShapes, detectorTensorNames } from "../shared/detector-tensors.ts";
+import {
+  attentionFeatureCount,
+  detectorShapes,
+  detectorTensorNames,
+  graphShape,
+} from "../shared/detector-tensors.ts";
 import { hotfixNames, modeCodes, type TapKind } from "../shared/patched-model.ts";
 import { addDefaults, emitModePerSample, type DetectorDefaults } from "./defaults.ts";
 import { emitReported } from "./axis-state.ts";
 import { Emitter } from "../onnx/emitter.ts";
 import { FreshNames } from "../onnx/fresh-names.ts";
 import { allNodes } from "../onnx/walk.ts";
-import { emitNever } from "./nothing.ts";
 import { patchGraph, siteOutputs } from "./patch-graph.ts";
 import { patchForm } from "./insert-patch.ts";
 import { attentionPatchFunction, hotfixDomain, patchOperator } from "./op.ts";
+
+/** What sites are asked for: int64 [S] slots, bool [S] whether a site is examined and whether φ is wanted. */
+interface Asked {
+  readonly slot: string;
+  readonly examine: string;
+  readonly attention: string;
+}
 
 /** Model-local functions are part of the format since this IR version. */
 const functionIrVersion = 8n;
@@ -52,18 +63,21 @@ export function instrumentGraph(
   const names = new FreshNames(model);
   const e = new Emitter(opset, names, "atpatch");
   const mode = defaults ? emitModePerSample(e, model) : hotfixNames.mode;
-  const observed = e.greater(e.reduce("ReduceMax", mode, null), e.int32(modeCodes.off));
-  const slot = e.where(observed, hotfixNames.detector("slot"), e.int([-1]), [], 1);
-
-  // A file for other servers reports nothing: they would not know what to ask for.
-  const detecting = e.greater(slot, e.int(-1));
-  const examined = defaults ? detecting : e.op("Or", [detecting, hotfixNames.report]);
-  const parts = sites.map(() => 1);
-  const examine = e.split(examined, 0, parts);
-  const report = defaults ? sites.map(() => emitNever(e)) : e.split(hotfixNames.report, 0, parts);
-
+  const asked = defaults ? emitAsked(e, mode) : askedByFeeds;
+  const perSite = (vector: string): string[] =>
+    e.split(
+      vector,
+      0,
+      sites.map(() => 1),
+    );
+  const [examine, attention] = [perSite(asked.examine), perSite(asked.attention)];
   const quantised = [...allNodes(graph)].some(({ opType }) => opType === "DequantizeLinear");
-  const states = patchGraph(e, graph, { sites, taps, mode, slot, examine, report, quantised }, new Map());
+  const states = patchGraph(
+    e,
+    graph,
+    { sites, taps, mode, slot: asked.slot, examine, attention, quantised },
+    new Map(),
+  );
   const reports = new Emitter(opset, names, "atpatch/report");
   for (const state of states.values()) {
     const { axis } = state;
@@ -77,6 +91,23 @@ export function instrumentGraph(
   if (defaults) addDefaults(graph, defaults);
   else addReports(graph, sites, taps);
   addFunctions(model, sites, opset, taps);
+}
+
+const askedByFeeds: Asked = {
+  slot: hotfixNames.detector("slot"),
+  examine: hotfixNames.examine,
+  attention: hotfixNames.attention,
+};
+
+/** The same from the detector alone: other servers read no features, and nobody tells them where to detect. */
+function emitAsked(e: Emitter, mode: string): Asked {
+  const observed = e.greater(e.reduce("ReduceMax", mode, null), e.int32(modeCodes.off));
+  const slot = e.where(observed, hotfixNames.detector("slot"), e.int([-1]), [], 1);
+  const examine = e.greater(slot, e.int(-1));
+  const scale = e.take(hotfixNames.detector("feature_scale"), [attentionFeatureCount], [1]);
+  const used = e.greater(e.reduce("ReduceMax", scale, [1, 2], false), e.float(0)); // [D]
+  const row = e.op("Mul", [slot, e.cast(examine, DataType.INT64)]);
+  return { slot, examine, attention: e.gather(used, row) };
 }
 
 /** From IR 4 on, an initializer that is also an input is a default value and no longer folded. */
@@ -100,7 +131,7 @@ function addInterface(graph: GraphProto, axes: readonly number[]): void {
         hotfixNames.detector(name),
         name === "slot" ? DataType.INT64 : DataType.FLOAT,
         // The references of one site may be lists or single numbers: their lengths have names of their own.
-        detectorShapes[name].map((dim) =>
+        graphShape<string | number>(name, detectorShapes[name]).map((dim) =>
           typeof dim !== "string" ? dim : named(/^[TH]/.test(dim) ? `${name}_${dim.replace("?", "")}` : dim),
         ),
       ),
@@ -116,7 +147,10 @@ function addInterface(graph: GraphProto, axes: readonly number[]): void {
 
 /** What the sites return beside flags, when asked. */
 function addReports(graph: GraphProto, sites: readonly AttentionSite[], taps: readonly TapKind[]): void {
-  graph.input.push(valueInfo(hotfixNames.report, DataType.BOOL, [named("S")]));
+  graph.input.push(
+    valueInfo(hotfixNames.examine, DataType.BOOL, [named("S")]),
+    valueInfo(hotfixNames.attention, DataType.BOOL, [named("S")]),
+  );
   graph.output.push(
     ...sites.flatMap(({ index }) =>
       siteOutputs(index, taps).map(({ name }) => valueInfo(name, DataType.FLOAT)),

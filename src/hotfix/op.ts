@@ -2,15 +2,14 @@
  * The custom operator `ai.atpatch::AttentionPatch`, shipped as a model-local function: any stock runtime inlines it.
  *
  * Inputs:  map float32 [B,H,Tq,Tk], value float32 [B,Hv,Tk,d], mode int32 [B], the carried flags int32 [B,Tk],
- *          scores float32 [B,Tk] and repair bool [], examine bool [1] (whether the site has a detector or reports), report bool [1]
- *          (whether somebody reads all of them), then the detector tensors stacked over sites.
+ *          scores float32 [B,Tk] and repair bool [], examine bool [1] (whether the site computes features), attention bool [1]
+ *          (whether φ is among them), then the detector tensors stacked over sites, as `graphShape` has them.
  * Outputs: the product of the patched map and value, or both of them (see `PatchForm`), the carried state after this site,
- *          and the features [φ; v] float32 [B,11+Hv·d,Tk]: φ is 0 where nobody uses it, and nothing is there where the site is
- *          not examined.
+ *          and the features [φ; v] float32 [B,11+Hv·d,Tk], nothing where the site is not examined.
  * Attribute `site` (int64 tensor, scalar; float before opset 9): index of the site.
  *
- * One gate keeps the common case cheap: a site that neither detects nor reports, in a batch without a column to repair, is
- * the product of the model itself. The product stands inside the gate, so that no branch hands a map on.
+ * One gate keeps the common case cheap: a site that is not examined, in a batch without a column to repair, is the product
+ * of the model itself. The product stands inside the gate, so that no branch hands a map on.
  */
 import { create } from "@bufbuild/protobuf";
 import { FunctionProtoSchema, OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
@@ -24,7 +23,7 @@ import {
   type TensorProto,
 } from "../onnx/model.ts";
 import type { AttentionSite } from "../attention/site.ts";
-import { attentionFeatureCount, detectorTensorNames } from "../shared/detector-tensors.ts";
+import { detectorTensorNames } from "../shared/detector-tensors.ts";
 import {
   emitFlags,
   emitScores,
@@ -72,7 +71,7 @@ export const patchInputs = [
   "scores",
   "repair",
   "examine",
-  "report",
+  "attention",
   ...detectorTensorNames,
 ] as const;
 
@@ -108,7 +107,7 @@ export function attentionPatchFunction(form: PatchForm, opset: number): Function
   });
 }
 
-/** What a site returns that detects, reports, or has columns to repair: outcome, carried state and features. */
+/** What a site returns that is examined, or has columns to repair: outcome, carried state and features. */
 function emitWorking(
   e: Emitter,
   form: PatchForm,
@@ -139,8 +138,7 @@ function emitDetecting(
   detector: DetectorNames,
   before: Carried,
 ): string[] {
-  const wanted = e.op("Or", ["report", emitUsesAttention(e, slot, detector)]);
-  const features = emitFeatures(e, "map", "value", form.queries, wanted);
+  const features = emitFeatures(e, "map", "value", form.queries, "attention");
   const scores = emitScores(e, { features, slot }, detector);
   const acting = e.branch();
   const flagged = emitFlags(acting, { features, mode: "mode", site, slot }, detector, before, scores);
@@ -165,23 +163,16 @@ function emitPassing(
   before: Carried,
 ): string[] {
   const reporting = e.branch();
-  const { all } = emitFeatures(reporting, "map", "value", form.queries, null);
+  const { all } = emitFeatures(reporting, "map", "value", form.queries, "attention");
   const silent = e.branch();
   const features = e.fresh("features");
   e.conditional(
-    "report",
+    "examine",
     { emitter: reporting, outputs: [emitSomething(reporting, all, "mode")] },
     { emitter: silent, outputs: [emitNothing(silent, 3, "mode")] },
     [features],
   );
   return [...emitOutcome(e, form, site, detector, before), ...list(identity(e, before)), features];
-}
-
-/** Whether the site's detector looks at φ, bool [1]: one that does not scales it with 0. */
-function emitUsesAttention(e: Emitter, slot: string, detector: DetectorNames): string {
-  const first = Array.from({ length: attentionFeatureCount }, (_, feature) => feature);
-  const scale = e.gather(e.gather(detector.feature_scale, slot), e.int(first));
-  return e.greater(e.reduce("ReduceMax", scale, [0]), e.float(0));
 }
 
 /** What the form returns, repaired when some sample is to be repaired. */

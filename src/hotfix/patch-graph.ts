@@ -24,10 +24,10 @@ export interface PatchContext {
   readonly mode: string;
   /** int64 [S]: slots with detection switched off where nobody observes. */
   readonly slot: string;
-  /** bool [1] for each site: whether it detects or reports. */
+  /** bool [1] for each site: whether it computes features. */
   readonly examine: readonly string[];
-  /** bool [1] for each site: whether it reports. */
-  readonly report: readonly string[];
+  /** bool [1] for each site: whether φ is among them. */
+  readonly attention: readonly string[];
   /** Whether the model holds tensors that are quantised and brought back. */
   readonly quantised: boolean;
 }

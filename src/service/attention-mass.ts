@@ -1,6 +1,7 @@
 /** How much attention the key columns of a sample get, before and after the patch. */
 import type { RunResult } from "../engine/engine.ts";
 import { hotfixNames, type SiteDescription } from "../shared/patched-model.ts";
+import { visibleColumns } from "../shared/site-report.ts";
 import { float32, type Tensor } from "../shared/tensor.ts";
 import type { ColumnPlace } from "../tasks/task.ts";
 
@@ -47,7 +48,7 @@ export function attentionMasses(
   { outputs, reports }: Pick<RunResult, "outputs" | "reports">,
 ): AttentionMass[] {
   return sites.map(({ index, kind }) => {
-    const { visible } = reports!.find(({ site }) => site === index)!;
+    const visible = visibleColumns(reports!.find(({ site }) => site === index)!);
     const mass = (tap: "map" | "patched"): Tensor =>
       columnMass(outputs[hotfixNames.tap(tap, index)]!, kind === "self" ? visible : null);
     return { site: index, before: mass("map"), after: mass("patched") };
@@ -58,7 +59,7 @@ export function attentionMasses(
  * @param map float32 [B, H, Tq, Tk]
  * @param visible [B, Tk] when queries and keys are the same tokens: hidden ones do not count as queries
  */
-function columnMass(map: Tensor, visible: Float32Array | null): Tensor {
+function columnMass(map: Tensor, visible: Uint8Array | null): Tensor {
   const [batch, heads, queries, keys] = map.shape as [number, number, number, number];
   const mass = new Float32Array(batch * keys);
   for (let sample = 0; sample < batch; sample += 1) {

@@ -52,6 +52,7 @@ export class Explainer {
           ...request,
           outputs: [...outputs, ...tapNames(engine.description)],
           report: engine.description.sites.map(({ index }) => index),
+          attention: request.attention ?? false,
         },
         options,
       );

@@ -1,7 +1,7 @@
 /** What is made of an answer after it has left: counts, the guard's figures, the shadow's table. Nobody waits for it. */
 import type { ShadowLease } from "../detector/registry.ts";
-import type { SiteReport } from "../engine/engine.ts";
 import type { Mode } from "../shared/patched-model.ts";
+import type { SiteReport } from "../shared/site-report.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import type { Guard, GuardedRole } from "./guard.ts";
 import type { LabelFlips } from "./label-flips.ts";
@@ -21,8 +21,6 @@ export interface WatchedRun {
   readonly complete: boolean;
   readonly shadow: ShadowLease | null;
   readonly reports: readonly SiteReport[];
-  /** Whether nobody else needs the reports. */
-  readonly owned: boolean;
 }
 
 export class ModelWatch {
@@ -41,7 +39,7 @@ export class ModelWatch {
     if (run.shadow !== null && run.role === "active") {
       const { detector, sites } = run.shadow;
       const reports = run.reports.filter(({ site }) => sites.includes(site));
-      void this.shadow.compare({ shadow: detector, reports, triggered: run.triggered, owned: run.owned });
+      void this.shadow.compare({ shadow: detector, reports, triggered: run.triggered });
     }
     if (run.detector === null || run.mode === "off") return;
     const samples = run.triggered.flatMap((triggered, sample) => (triggered ? [sample] : []));

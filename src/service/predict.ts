@@ -120,7 +120,7 @@ function record(
     { failedOpen: _, attention: __, columns: flagged, ...prediction },
   ] of predictions.entries()) {
     const columns = keptColumns(flagged);
-    const features = keptFeatures(result, predictions.length, sample, columns);
+    const features = keptFeatures(result, sample, columns);
     recorder.record({
       ...prediction,
       request,

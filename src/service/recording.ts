@@ -1,6 +1,8 @@
 /** A recorded sample: one answer of the model, with what the detector saw in it. */
 import type { RunResult } from "../engine/engine.ts";
+import { attentionFeatureCount } from "../shared/detector-tensors.ts";
 import type { Mode } from "../shared/patched-model.ts";
+import { columnFeatures } from "../shared/site-report.ts";
 import type { Prediction } from "../tasks/task.ts";
 import type { FlaggedColumn } from "./columns.ts";
 
@@ -62,17 +64,15 @@ export function keptColumns(columns: readonly FlaggedColumn[]): Recording["colum
 /** φ of the flagged columns of the first key axis, at every site the run reported. */
 export function keptFeatures(
   { reports = [] }: Pick<RunResult, "reports">,
-  batch: number,
   sample: number,
   columns: Recording["columns"],
 ): ColumnFeatures[] {
-  return reports.flatMap(({ site, keys, features }) => {
-    const width = keys === 0 ? 0 : features.length / (batch * keys);
-    return columns
-      .filter(({ index }) => index < keys)
+  return reports.flatMap((report) =>
+    columns
+      .filter(({ index }) => index < report.keys)
       .map(({ index: column }) => {
-        const from = (sample * keys + column) * width;
-        return { site, column, values: Array.from(features.subarray(from, from + width)) };
-      });
-  });
+        const features = columnFeatures(report, sample * report.keys + column, 0, attentionFeatureCount);
+        return { site: report.site, column, values: Array.from(features) };
+      }),
+  );
 }

@@ -49,6 +49,7 @@ export class PatchedRunner {
       const mode = effectiveMode(policy.mode, input.mode, call, this.#rules);
       const runner = input.explain === true ? model.explainer : model.engine;
       const reported = reportedSites(lease.value, model.recorder.records);
+      const attention = model.recorder.records || (shadow?.attention ?? false);
       const attempt = (as: Mode, by: string | null): Promise<RunResult> =>
         runner.run(
           {
@@ -56,7 +57,7 @@ export class PatchedRunner {
             batch: input.batch,
             modes: new Int32Array(input.batch).fill(modeCodes[as]),
             detector: by,
-            ...(reported.length > 0 && { report: reported }),
+            ...(reported.length > 0 && { report: reported, attention }),
             ...(input.outputs && { outputs: input.outputs }),
           },
           optionsOf(model, call),
@@ -90,7 +91,6 @@ export class PatchedRunner {
         complete:
           input.outputs === undefined || input.outputs.length === model.engine.description.outputs.length,
         reports: result.reports ?? [],
-        owned: input.explain !== true && !model.recorder.records,
       });
       return run;
     } catch (error) {

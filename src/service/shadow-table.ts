@@ -1,6 +1,6 @@
 /** How a shadow agrees with the active detector since it was set. */
-import type { ScoredSite } from "../detector/score.ts";
 import type { DetectorRegistry } from "../detector/registry.ts";
+import type { SiteReport } from "../shared/site-report.ts";
 import type { ShadowObserver } from "./observer.ts";
 
 /** What scores a detector on the features of a finished run. */
@@ -8,8 +8,7 @@ export interface Scoring {
   score(request: {
     readonly detector: string;
     readonly batch: number;
-    readonly reports: readonly ScoredSite[];
-    readonly owned: boolean;
+    readonly reports: readonly SiteReport[];
   }): Promise<readonly boolean[] | null>;
 }
 
@@ -33,11 +32,9 @@ export interface ShadowState {
 
 export interface ShadowedRun {
   readonly shadow: string;
-  readonly reports: readonly ScoredSite[];
+  readonly reports: readonly SiteReport[];
   /** Per sample whether the active detector triggered. */
   readonly triggered: readonly boolean[];
-  /** Whether nobody else needs the reports. */
-  readonly owned: boolean;
 }
 
 const nothing: Agreement = { both: 0, active: 0, shadow: 0, neither: 0 };
@@ -73,10 +70,10 @@ export class ShadowTable {
   }
 
   /** Scores a finished run off the answer's path. Never rejects. */
-  async compare({ shadow, reports, triggered, owned }: ShadowedRun): Promise<void> {
+  async compare({ shadow, reports, triggered }: ShadowedRun): Promise<void> {
     const { model } = this.#registry;
     const batch = triggered.length;
-    const gates = await this.#scoring.score({ detector: shadow, batch, reports, owned });
+    const gates = await this.#scoring.score({ detector: shadow, batch, reports });
     if (this.#registry.snapshot().policy.shadow !== shadow) return;
     if (gates === null) {
       this.#dropped += batch;

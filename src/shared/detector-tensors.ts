@@ -9,7 +9,7 @@ import type { Tensor } from "./tensor.ts";
 
 /** Number of attention features φ (reference: docs in `hotfix/features.ts`). */
 export const attentionFeatureCount = 11;
-/** Positions of the one-hot features of φ (first, last, other visible key): all are 0 for a hidden key. */
+/** Positions of the one-hot features of φ (first, last, other visible key): all are 0 for a hidden key, one is 1 for another. */
 export const placeFeatures = [8, 9, 10] as const;
 
 export interface DetectorTensors {
@@ -72,6 +72,23 @@ export const detectorTensorNames = [
   "reference_value",
   "settings",
 ] as const satisfies readonly DetectorTensorName[];
+
+/**
+ * A tensor as the graph takes it: mean and scale are columns there, [D, F, 1], which broadcast over the key axis.
+ * @param shape of the tensor in the bundle
+ */
+export function graphShape<Dim>(name: DetectorTensorName, shape: readonly Dim[]): readonly (Dim | 1)[] {
+  return name === "feature_mean" || name === "feature_scale" ? [...shape, 1] : shape;
+}
+
+/** Whether the detector looks at φ, by the row of its stacked tensors: one that does not scales it with 0. */
+export function usesAttention({ shape, data }: Tensor): boolean[] {
+  const [rows = 0, width = 0] = shape;
+  const scale = data as Float32Array;
+  return Array.from({ length: rows }, (_, row) =>
+    scale.subarray(row * width, row * width + attentionFeatureCount).some((each) => each > 0),
+  );
+}
 
 /** Positions in the `settings` vector. */
 export const settingIndex = {

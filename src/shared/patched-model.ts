@@ -58,11 +58,13 @@ export const hotfixNames = {
   flags: (axis: number) => `atpatch.flags.${axis}`,
   /** float32 [B, T]: detector logit at the site that flagged the column, 0 elsewhere; one output per key axis. */
   scores: (axis: number) => `atpatch.scores.${axis}`,
-  /** bool [S]: sites that return their features whether they detect or not. */
-  report: "atpatch.report",
+  /** bool [S]: sites that compute features, because they detect or because somebody reads them. */
+  examine: "atpatch.examine",
+  /** bool [S]: those of them whose attention features φ somebody looks at; elsewhere φ tells the visible keys alone. */
+  attention: "atpatch.attention",
   /**
-   * float32 [B', 11 + H·d, T], the features [φ; v] of a site for every sample whatever its mode, B' = B times the windows of
-   * a sample; empty unless the site was asked to report them, or detects; one output per site.
+   * float32 [B', 11 + H·d, T], the features [φ; v] of an examined site for every sample whatever its mode, B' = B times the
+   * windows of a sample; empty where the site is not examined; one output per site.
    */
   reported: (site: number) => `atpatch.report.${site}`,
   /** Prefix of the detector tensors, see `detector-tensors.ts`. */

@@ -31,7 +31,7 @@ export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Arr
     flags: DataType.INT32,
     repair: DataType.BOOL,
     examine: DataType.BOOL,
-    report: DataType.BOOL,
+    attention: DataType.BOOL,
     slot: DataType.INT64,
     flags_out: DataType.INT32,
     repair_out: DataType.BOOL,

@@ -4,7 +4,7 @@ import * as ort from "onnxruntime-node";
 import { expect } from "vitest";
 import type { QueryPositions } from "../hotfix/features.ts";
 import { referenceOp, type OpOutputs } from "../hotfix/reference/op.ts";
-import { detectorTensorNames } from "../shared/detector-tensors.ts";
+import { detectorTensorNames, graphShape } from "../shared/detector-tensors.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import type { OpCase, OpCaseShape } from "./op-cases.ts";
 import { opModel } from "./op-model.ts";
@@ -23,15 +23,15 @@ export async function loadOpSessions(): Promise<void> {
   }
 }
 
-const toOrt = (t: Tensor): ort.Tensor =>
-  new ort.Tensor(t.datatype === "INT64" ? "int64" : "float32", t.data as Float32Array, t.shape);
+const toOrt = (t: Tensor, shape: readonly number[] = t.shape): ort.Tensor =>
+  new ort.Tensor(t.datatype === "INT64" ? "int64" : "float32", t.data as Float32Array, shape);
 
-/** The operator alone, at one opset. @param report whether all features are wanted */
+/** The operator alone, at one opset. @param attention whether features of attention are wanted */
 export async function runOp(
   c: OpCase,
   kind: QueryPositions,
   opset: number,
-  report = true,
+  attention = true,
 ): Promise<Record<string, ort.Tensor>> {
   const [batch = 0] = c.map.shape;
   const keys = c.map.shape[3] ?? 0;
@@ -44,9 +44,12 @@ export async function runOp(
     scores: new ort.Tensor("float32", new Float32Array(batch * keys), [batch, keys]),
     repair: new ort.Tensor("bool", Uint8Array.of(enforced ? 1 : 0), []),
     examine: new ort.Tensor("bool", Uint8Array.of(1), [1]),
-    report: new ort.Tensor("bool", Uint8Array.of(report ? 1 : 0), [1]),
+    attention: new ort.Tensor("bool", Uint8Array.of(attention ? 1 : 0), [1]),
   };
-  for (const name of detectorTensorNames) feeds[name] = toOrt(c.detector[name]);
+  for (const name of detectorTensorNames) {
+    const given = c.detector[name];
+    feeds[name] = toOrt(given, graphShape(name, given.shape));
+  }
   const session = sessions.get(`${kind}${opset}`);
   if (!session) throw new Error("no session");
   return session.run(feeds);

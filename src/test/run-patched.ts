@@ -1,6 +1,11 @@
 /** Runs a patched model straight in a session, for tests of the graph itself. */
 import * as ort from "onnxruntime-node";
-import { detectorTensorNames, type DetectorTensors } from "../shared/detector-tensors.ts";
+import {
+  detectorTensorNames,
+  graphShape,
+  usesAttention,
+  type DetectorTensors,
+} from "../shared/detector-tensors.ts";
 import { hotfixNames } from "../shared/patched-model.ts";
 
 export interface PatchedRun {
@@ -34,14 +39,23 @@ export async function runPatched(
     feeds[name] = new ort.Tensor("bool", data, [batch, keys]);
   }
   const sites = run.detector.slot.data.length;
-  const report = Uint8Array.from({ length: sites }, (_, site) => (run.report?.includes(site) ? 1 : 0));
-  feeds[hotfixNames.report] = new ort.Tensor("bool", report, [sites]);
+  const wanted = (site: number): boolean => run.report?.includes(site) ?? false;
+  const uses = usesAttention(run.detector.feature_scale);
+  const slot = Array.from(run.detector.slot.data, Number);
+  const perSite = (holds: (row: number, site: number) => boolean): ort.Tensor =>
+    new ort.Tensor(
+      "bool",
+      Uint8Array.from(slot, (row, site) => Number(holds(row, site))),
+      [sites],
+    );
+  feeds[hotfixNames.examine] = perSite((row, site) => row >= 0 || wanted(site));
+  feeds[hotfixNames.attention] = perSite((row, site) => (row >= 0 && uses[row]!) || wanted(site));
   for (const name of detectorTensorNames) {
     const { datatype, data, shape } = run.detector[name];
     feeds[hotfixNames.detector(name)] = new ort.Tensor(
       datatype === "INT64" ? "int64" : "float32",
       data as Float32Array,
-      shape,
+      graphShape(name, shape),
     );
   }
   return session.run(feeds);

@@ -180,7 +180,7 @@ export function markDetector(
     {
       slot: tensor("INT64", [1], BigInt64Array.of(0n)),
       feature_mean: float32([1, features], new Float32Array(features)),
-      feature_scale: float32([1, features], new Float32Array(features).fill(1)),
+      feature_scale: float32([1, features], new Float32Array(features).fill(1, attentionFeatureCount)),
       conv1_weight: float32([1, 1, features, 1], mark),
       conv1_bias: none,
       conv2_weight: one,

@@ -1,7 +1,7 @@
 /** Collects features and values of every key column at the chosen sites, and the unpatched logits, in one pass. */
-import type { RunResult, SiteReport } from "../engine/engine.ts";
-import { attentionFeatureCount } from "../shared/detector-tensors.ts";
+import type { RunResult } from "../engine/engine.ts";
 import { AtPatchError } from "../shared/errors.ts";
+import { columnFeatures, isVisible, type SiteReport } from "../shared/site-report.ts";
 import type { SampleColumns, SiteColumns } from "./columns.ts";
 import type { ModelRuns } from "./model-runs.ts";
 
@@ -31,7 +31,7 @@ export async function collect(
       indices.forEach((index, row) => (logits[index] = answered[row] as Float32Array));
       for (const entry of collected) {
         const report = reportOf(result, entry.site);
-        entry.width = attentionFeatureCount + valueWidth(report);
+        entry.width = report.width;
         indices.forEach((index, row) => (entry.samples[index] = sampleColumns(report, row)));
       }
     },
@@ -53,25 +53,14 @@ export function reportOf({ reports }: RunResult, site: number): SiteReport {
   return report;
 }
 
-/** Value features of one column, H·d. */
-export const valueWidth = ({ values, visible }: SiteReport): number => values.length / visible.length;
-
 /** One sample of a batch, cut after its last visible key. */
 function sampleColumns(report: SiteReport, row: number): SampleColumns {
-  const { features, values } = report;
-  const seen = Uint8Array.from(report.visible.subarray(row * report.keys, (row + 1) * report.keys));
+  const first = row * report.keys;
+  const seen = Uint8Array.from({ length: report.keys }, (_, key) => Number(isVisible(report, first + key)));
   const keys = seen.lastIndexOf(1) + 1;
-  const valueCount = valueWidth(report);
-  const width = attentionFeatureCount + valueCount;
-  const data = new Float32Array(keys * width);
+  const features = new Float32Array(keys * report.width);
   for (let key = 0; key < keys; key++) {
-    const from = row * report.keys + key;
-    const own = features.subarray(from * attentionFeatureCount, (from + 1) * attentionFeatureCount);
-    data.set(own, key * width);
-    data.set(
-      values.subarray(from * valueCount, (from + 1) * valueCount),
-      key * width + attentionFeatureCount,
-    );
+    features.set(columnFeatures(report, first + key), key * report.width);
   }
-  return { keys, visible: seen.subarray(0, keys), features: data };
+  return { keys, visible: seen.subarray(0, keys), features };
 }

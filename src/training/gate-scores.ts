@@ -1,7 +1,7 @@
 /** How strongly a detector reacts to each sample: what its gate compares with the threshold. */
 import type { Bundle } from "../detector/bundle.ts";
 import { scorerOf, ScoringSession } from "../detector/score.ts";
-import type { SiteReport } from "../engine/engine.ts";
+import { isVisible, type SiteReport } from "../shared/site-report.ts";
 import type { ModelRuns } from "./model-runs.ts";
 
 /** The scores of one detection site. */
@@ -61,7 +61,7 @@ function highest(all: Float32Array, report: SiteReport, row: number, firstKey: n
   let most: number | null = null;
   for (let key = 0; key < report.keys; key++) {
     const at = row * report.keys + key;
-    if (key % length < firstKey || !(report.visible[at]! > 0)) continue;
+    if (key % length < firstKey || !isVisible(report, at)) continue;
     most = Math.max(most ?? -Infinity, all[at]!);
   }
   return most;

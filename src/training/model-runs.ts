@@ -28,6 +28,8 @@ export interface RunsOptions {
   readonly outputs?: readonly string[];
   /** Sites whose features are reported; none when absent. */
   readonly report?: readonly number[];
+  /** Whether reports need φ; true when absent. */
+  readonly attention?: boolean;
   /** Most samples of a batch; 32 when absent. */
   readonly batch?: number;
   /** Called after each batch with the number of passes done. */
@@ -151,7 +153,7 @@ export class ModelRuns {
       detector: options.detector,
       force: this.#force(chosen, rows),
       ...(options.outputs && { outputs: options.outputs }),
-      ...(options.report && { report: options.report }),
+      ...(options.report && { report: options.report, attention: options.attention ?? true }),
     });
     const keys = result.flags.map((axis) => axis.keys);
     for (const { sample } of chosen) this.#keys.set(sample, keys);

@@ -49,6 +49,7 @@ export async function benignReference(
       batch: Math.max(1, Math.min(32, Math.floor(maxMapBytes / perSample))),
       outputs: sites.flatMap((site) => referenceTaps.map((kind) => hotfixNames.tap(kind, site.index))),
       report: sites.map(({ index }) => index),
+      attention: false,
       ...(progress && { progress }),
     },
     ({ indices, result }) => {

@@ -1,17 +1,23 @@
 import { describe, expect, it } from "vitest";
-import type { SiteReport } from "../engine/engine.ts";
+import { attentionFeatureCount, placeFeatures } from "../shared/detector-tensors.ts";
+import type { SiteReport } from "../shared/site-report.ts";
 import { float32, type Tensor } from "../shared/tensor.ts";
 import { SiteMeans } from "./site-means.ts";
 
 type Map4 = Tensor & { readonly data: Float32Array };
-const report = (keys: number, values: readonly number[], visible: readonly number[]): SiteReport => ({
-  site: 0,
-  keys,
-  windows: 1,
-  features: new Float32Array(0),
-  values: Float32Array.from(values),
-  visible: Float32Array.from(visible),
-});
+
+/** @param values of one column after the other; @param visible 1 or 0 for every column */
+function report(keys: number, values: readonly number[], visible: readonly number[]): SiteReport {
+  const perKey = values.length / visible.length;
+  const width = attentionFeatureCount + perKey;
+  const features = new Float32Array(visible.length * width);
+  const put = (column: number, feature: number, value: number): void => {
+    features[(Math.floor(column / keys) * width + feature) * keys + (column % keys)] = value;
+  };
+  visible.forEach((seen, column) => put(column, placeFeatures[2], seen));
+  values.forEach((value, at) => put(Math.floor(at / perKey), attentionFeatureCount + (at % perKey), value));
+  return { site: 0, keys, windows: 1, width, features };
+}
 const map = (shape: number[], data: number[]): Map4 => float32(shape, data) as Map4;
 
 describe("SiteMeans", () => {
