@@ -78,7 +78,7 @@ export async function contestants(
 }
 
 /** A detector with random weights at the first site and a reference for every position; `threshold` decides what it flags. */
-function benchDetector(model: BenchModel, sites: number, threshold: number): DetectorTensors {
+export function benchDetector(model: BenchModel, sites: number, threshold: number): DetectorTensors {
   const { heads, keys, depth } = model;
   const features = attentionFeatureCount + heads * depth;
   const random = randomSource(11);

@@ -4,12 +4,12 @@
  */
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import {
-  graphShape,
   networkTensorNames,
   settingIndex,
   type DetectorTensors,
   type NetworkTensorName,
 } from "../shared/detector-tensors.ts";
+import { graphTensor } from "../shared/graph-tensors.ts";
 import { isVisible, type SiteReport } from "../shared/site-report.ts";
 import type { Tensor } from "../shared/tensor.ts";
 
@@ -102,8 +102,8 @@ export class ScoringSession {
     if (known !== undefined) return known;
     const made = Object.fromEntries(
       networkTensorNames.map((name) => {
-        const { data, shape } = scorer.network[name];
-        return [name, new OrtTensor("float32", data as Float32Array, graphShape(name, shape))];
+        const { data, shape } = graphTensor(name, scorer.network[name]);
+        return [name, new OrtTensor("float32", data as Float32Array, shape)];
       }),
     );
     this.#networks.set(scorer, made);

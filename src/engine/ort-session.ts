@@ -1,12 +1,8 @@
 /** One runtime session of a patched model and the detectors it can run with. For worker threads only: everything here blocks. */
 import { InferenceSession, type Tensor as OrtTensor } from "onnxruntime-node";
-import {
-  forcedColumns,
-  graphShape,
-  usesAttention,
-  type DetectorTensorName,
-} from "../shared/detector-tensors.ts";
+import { forcedColumns, usesAttention, type DetectorTensorName } from "../shared/detector-tensors.ts";
 import { AtPatchError, messageOf } from "../shared/errors.ts";
+import { graphTensor } from "../shared/graph-tensors.ts";
 import { hotfixNames, modeCodes, type PatchDescription } from "../shared/patched-model.ts";
 import type { SiteReport } from "../shared/site-report.ts";
 import type { Tensor } from "../shared/tensor.ts";
@@ -70,8 +66,7 @@ export class PatchedSession {
     const feeds: Feeds = {};
     const { forced, ...fed } = unpackFrame(ownedFrame(tensors));
     for (const [name, tensor] of Object.entries(fed)) {
-      const shape = graphShape(name as DetectorTensorName, tensor.shape);
-      feeds[hotfixNames.detector(name)] = toOrtTensor(name, { ...tensor, shape });
+      feeds[hotfixNames.detector(name)] = toOrtTensor(name, graphTensor(name as DetectorTensorName, tensor));
     }
     const slot = Array.from(fed["slot"]!.data, Number);
     const uses = usesAttention(fed["feature_scale"]!);

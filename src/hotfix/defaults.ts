@@ -6,7 +6,8 @@ import { create } from "@bufbuild/protobuf";
 import { TensorProtoSchema } from "../onnx/generated/onnx_pb.ts";
 import { DataType, type GraphProto, type ModelProto, type TensorProto } from "../onnx/model.ts";
 import { requiredInputs } from "../onnx/tensor-info.ts";
-import { detectorTensorNames, graphShape, type DetectorTensors } from "../shared/detector-tensors.ts";
+import { detectorTensorNames, type DetectorTensors } from "../shared/detector-tensors.ts";
+import { graphTensor } from "../shared/graph-tensors.ts";
 import { AtPatchError } from "../shared/errors.ts";
 import { hotfixNames, modeCodes, type Mode } from "../shared/patched-model.ts";
 import type { Emitter } from "../onnx/emitter.ts";
@@ -47,9 +48,9 @@ export function addDefaults(graph: GraphProto, { detector, mode }: DetectorDefau
       .filter(({ name }) => name.startsWith(hotfixNames.force(0).slice(0, -1)))
       .map(({ name }) => forceDefault(name)),
     ...detectorTensorNames.map((name) => {
-      const { datatype, shape, data } = detector[name];
+      const { datatype, shape, data } = graphTensor(name, detector[name]);
       const type = datatype === "INT64" ? DataType.INT64 : DataType.FLOAT;
-      return constant(hotfixNames.detector(name), type, graphShape(name, shape), data);
+      return constant(hotfixNames.detector(name), type, shape, data);
     }),
   );
 }

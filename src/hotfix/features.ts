@@ -41,8 +41,7 @@ export function emitFeatures(
   queries: QueryPositions,
   wantsAttention: string,
 ): Features {
-  const largest = e.unsqueeze(e.reduce("ReduceMax", map, [1, 2], false), [1]);
-  const visible = e.toFloat(e.greater(largest, e.float(0))); // [B,1,Tk]
+  const visible = e.toFloat(e.greater(emitOverRows(e, "ReduceMax", map), e.float(0))); // [B,1,Tk]
   // [B,Hv,Tk,d] → [B,Tk,Hv·d] would copy as well, and φ is at hand by rows.
   const values = e.op("Reshape", [
     e.transpose(value, [0, 1, 3, 2]),
@@ -63,9 +62,29 @@ export function emitFeatures(
   return { all, visible };
 }
 
+/**
+ * The largest or least entry of every column over heads and queries: float32 [B,1,Tk]. One axis after the other, which keeps
+ * the runtime in its caches: a quarter of the time of both at once (6 heads, 197 keys).
+ */
+export function emitOverRows(e: Emitter, kind: "ReduceMax" | "ReduceMin", map: string): string {
+  return e.reduce(kind, e.reduce(kind, map, [2], false), [1]);
+}
+
+/**
+ * The mean map of all heads, float32 [B,1,Tq,Tk], as a convolution: the runtime takes ten times as long to reduce an outer
+ * axis.
+ */
+export function emitHeadMean(e: Emitter, map: string): string {
+  const heads = e.dim(map, 1);
+  const shape = e.concat([e.int([1]), heads, e.int([1, 1])], 0);
+  const share = e.op("Div", [e.float([1]), e.toFloat(heads)]);
+  const weights = e.expand(e.reshape(share, [1, 1, 1, 1]), shape);
+  return e.op("Conv", [map, weights]);
+}
+
 /** φ, float32 [B,11,Tk]. @param visibleRow float32 [B,1,Tk] */
 function emitAttentionFeatures(e: Emitter, queries: QueryPositions, map: string, visibleRow: string): string {
-  const headMean = e.reduce("ReduceMean", map, [1], false); // [B,Tq,Tk]
+  const headMean = e.squeeze(emitHeadMean(e, map), [1]); // [B,Tq,Tk]
   const seen = e.toFloat(e.greater(headMean, e.float(0))); // [B,Tq,Tk]
   const visible = e.squeeze(visibleRow, [1]); // [B,Tk]
   const visibleCount = emitVisibleCount(e, visibleRow); // [B,1,1]

@@ -4,12 +4,8 @@ import type { AttentionSite } from "../attention/site.ts";
 import { OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
 import { DataType, opsetOf, valueInfo, type GraphProto, type ModelProto } from "../onnx/model.ts";
 import { AtPatchError } from "../shared/errors.ts";
-import {
-  attentionFeatureCount,
-  detectorShapes,
-  detectorTensorNames,
-  graphShape,
-} from "../shared/detector-tensors.ts";
+import { attentionFeatureCount, detectorTensorNames } from "../shared/detector-tensors.ts";
+import { graphShapes } from "../shared/graph-tensors.ts";
 import { hotfixNames, modeCodes, type TapKind } from "../shared/patched-model.ts";
 import { addDefaults, emitModePerSample, type DetectorDefaults } from "./defaults.ts";
 import { emitReported } from "./axis-state.ts";
@@ -131,7 +127,7 @@ function addInterface(graph: GraphProto, axes: readonly number[]): void {
         hotfixNames.detector(name),
         name === "slot" ? DataType.INT64 : DataType.FLOAT,
         // The references of one site may be lists or single numbers: their lengths have names of their own.
-        graphShape<string | number>(name, detectorShapes[name]).map((dim) =>
+        graphShapes[name].map((dim) =>
           typeof dim !== "string" ? dim : named(/^[TH]/.test(dim) ? `${name}_${dim.replace("?", "")}` : dim),
         ),
       ),

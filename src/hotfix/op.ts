@@ -3,7 +3,7 @@
  *
  * Inputs:  map float32 [B,H,Tq,Tk], value float32 [B,Hv,Tk,d], mode int32 [B], the carried flags int32 [B,Tk],
  *          scores float32 [B,Tk] and repair bool [], examine bool [1] (whether the site computes features), attention bool [1]
- *          (whether φ is among them), then the detector tensors stacked over sites, as `graphShape` has them.
+ *          (whether φ is among them), then the detector tensors stacked over sites, as `graph-tensors.ts` has them.
  * Outputs: the product of the patched map and value, or both of them (see `PatchForm`), the carried state after this site,
  *          and the features [φ; v] float32 [B,11+Hv·d,Tk], nothing where the site is not examined.
  * Attribute `site` (int64 tensor, scalar; float before opset 9): index of the site.

@@ -12,6 +12,7 @@ import { fallbackWeight } from "./constants.ts";
 import { DataType } from "../onnx/model.ts";
 import { emitEnforced, emitSetting, type DetectorNames } from "./detect.ts";
 import type { Emitter } from "../onnx/emitter.ts";
+import { emitHeadMean } from "./features.ts";
 
 /** Tensors that a repair reads: the map and the values of the site, and what is known of its columns and samples. */
 export interface RepairInputs {
@@ -35,8 +36,7 @@ export function emitRedistribution(
 ): { map: string; value: string } {
   const isFlagged = emitColumns(e, inputs.flags, inputs.mode); // [B,Tk]
   const flagged = e.toFloat(e.unsqueeze(isFlagged, [1, 2])); // [B,1,1,Tk]
-  const anyHead = e.reduce("ReduceMax", inputs.map, [1]);
-  const visible = e.toFloat(e.greater(anyHead, e.float(0))); // [B,1,Tq,Tk]
+  const visible = e.toFloat(e.greater(emitHeadMean(e, inputs.map), e.float(0))); // [B,1,Tq,Tk]
   const damped = e.op("Mul", [visible, flagged]);
   const keep = e.op("Sub", [visible, damped]);
   const keepCount = e.reduce("ReduceSum", keep, [3]); // [B,1,Tq,1]
@@ -65,7 +65,12 @@ function emitBenignAttention(
   visible: string,
   damped: string,
 ): { raw: string; shrink: string; mass: string } {
-  const reference = emitReference(e, detector.reference_attention, inputs.site, inputs.map);
+  const reference = emitReference(e, detector.reference_attention, {
+    site: inputs.site,
+    slot: detector.slot,
+    like: inputs.map,
+    keyAxis: 3,
+  });
   // ρ·u for a ratio, c itself otherwise: divide by n_i to the power of the setting, 1 or 0.
   const visibleCount = e.reduce("ReduceSum", visible, [3]);
   const divisor = e.op("Pow", [visibleCount, emitSetting(e, detector, "ratio")]);
@@ -93,11 +98,32 @@ function emitBenignValue(
 ): string {
   const replace = e.cast(emitSetting(e, detector, "replaceValue"), DataType.BOOL);
   const columns = e.unsqueeze(e.op("And", [isFlagged, replace]), [1, 3]); // [B,1,Tk,1]
-  const benign = emitReference(e, detector.reference_value, inputs.site, inputs.value);
+  const benign = emitReference(e, detector.reference_value, {
+    site: inputs.site,
+    slot: detector.slot,
+    like: inputs.value,
+    keyAxis: 2,
+  });
   return e.where(columns, e.unsqueeze(benign, [0]), inputs.value, [0, 2], 4);
 }
 
-/** The site's row of a stacked reference, cut to the three trailing dimensions of `like` (length 1 broadcasts). */
-function emitReference(e: Emitter, stacked: string, site: string, like: string): string {
-  return e.take(e.gather(stacked, site), e.dims(like, 1, 4), [0, 1, 2]);
+/** Rows of a site in a reference by keys: int64 [1], Tk or 1. */
+export function emitKeysPerSite(e: Emitter, stacked: string, slot: string): string {
+  return e.op("Div", [e.dim(stacked, 0), e.dim(slot, 0)]);
+}
+
+/**
+ * The site's part of a reference by keys, with the keys where `like` has them and cut to its three trailing dimensions
+ * (length 1 broadcasts).
+ */
+function emitReference(
+  e: Emitter,
+  stacked: string,
+  { site, slot, like, keyAxis }: { site: string; slot: string; like: string; keyAxis: 2 | 3 },
+): string {
+  const keys = emitKeysPerSite(e, stacked, slot);
+  const from = e.op("Mul", [e.unsqueeze(site, [0]), keys]);
+  const own = e.slice(stacked, from, e.op("Add", [from, keys]), 0); // [Tk,…]
+  const turned = e.transpose(own, keyAxis === 3 ? [1, 2, 0] : [1, 0, 2]);
+  return e.take(turned, e.dims(like, 1, 4), [0, 1, 2]);
 }

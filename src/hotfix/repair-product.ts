@@ -11,7 +11,14 @@
 import { DataType } from "../onnx/model.ts";
 import { emitSetting, type DetectorNames } from "./detect.ts";
 import type { Emitter } from "../onnx/emitter.ts";
-import { emitColumns, emitRedistribution, limitBenign, type RepairInputs } from "./redistribute.ts";
+import { emitHeadMean, emitOverRows } from "./features.ts";
+import {
+  emitColumns,
+  emitKeysPerSite,
+  emitRedistribution,
+  limitBenign,
+  type RepairInputs,
+} from "./redistribute.ts";
 
 /** Below this an entry counts as unseen, and a row as without a kept key: far above η, and below any attention. */
 const thin = 1e-20;
@@ -24,10 +31,12 @@ export function emitRepairedProduct(e: Emitter, inputs: RepairInputs, detector: 
   const columns = emitColumns(e, flags, mode); // [B,Tk]
   const keep = e.toFloat(e.op("Not", [columns])); // [B,Tk]
   const kept = e.op("MatMul", [map, e.op("Mul", [value, e.unsqueeze(keep, [1, 3])])]); // P
-  // R [B,H,Tq,1]. No product: with one operand for all heads the runtime rounds by the size of the batch.
-  const keptMass = e.reduce("ReduceSum", e.op("Mul", [map, e.unsqueeze(keep, [1, 2])]), [3]);
+  // R [B,H,Tq,1]. An operand for every head: with one for all of them the runtime rounds by the size of the batch.
+  const everyHead = e.concat([e.dims(map, 0, 2), e.int([1, 1])], 0);
+  const keptMass = e.op("MatMul", [map, e.expand(e.unsqueeze(keep, [1, 3]), everyHead)]);
 
-  const leastSeen = e.where(columns, e.reduce("ReduceMin", map, [1, 2], false), e.float(1), [0, 1], 2);
+  const leastOfColumn = e.squeeze(emitOverRows(e, "ReduceMin", map), [1]);
+  const leastSeen = e.where(columns, leastOfColumn, e.float(1), [0, 1], 2);
   const least = e.smaller(e.reduce("ReduceMin", leastSeen, null), e.reduce("ReduceMin", keptMass, null));
   const byMap = e.branch();
   const direct = e.branch();
@@ -53,11 +62,18 @@ function emitDirect(
   detector: DetectorNames,
   { columns, kept, keptMass }: { columns: string; kept: string; keptMass: string },
 ): string {
+  const { slot } = detector;
   // K, the columns flagged in any sample; σ then says which of them are a sample's own.
   const anySample = e.reduce("ReduceMax", e.cast(columns, DataType.INT32), [0], false);
   const chosen = e.squeeze(e.op("NonZero", [anySample]), [0]);
   const flagged = e.unsqueeze(e.toFloat(e.gather(columns, chosen, 1)), [1, 2]); // σ [B,1,1,K]
-  const benign = emitReference(e, detector.reference_attention, { site, like: map, chosen, keyAxis: 3 });
+  const benign = emitReference(e, detector.reference_attention, {
+    site,
+    slot,
+    like: map,
+    chosen,
+    keyAxis: 3,
+  });
   const raw = e.op("Mul", [benign, flagged]); // [B,H,Tq or 1,K]
   const unit = emitUnit(e, map, detector); // [B or 1,1,Tq or 1,1]
   const rawMass = e.op("Div", [e.reduce("ReduceSum", raw, [3]), unit]);
@@ -65,7 +81,7 @@ function emitDirect(
   const rowMass = e.reduce("ReduceSum", map, [3]); // S [B,H,Tq,1]
   const values = e.where(
     e.cast(emitSetting(e, detector, "replaceValue"), DataType.BOOL),
-    emitReference(e, detector.reference_value, { site, like: value, chosen, keyAxis: 2 }),
+    emitReference(e, detector.reference_value, { site, slot, like: value, chosen, keyAxis: 2 }),
     e.gather(value, chosen, 2),
     [],
     4,
@@ -79,31 +95,39 @@ function emitDirect(
 }
 
 /**
- * The site's row of a stacked reference at the chosen keys, [1,…] cut to the other axes of `like`. An axis of length 1
- * broadcasts; for keys it stands for every one of them.
+ * The site's part of a reference by keys at the chosen ones, cut to the other axes of `like` and with the keys where it has
+ * them. An axis of length 1 broadcasts; for keys it stands for every one of them.
  */
 function emitReference(
   e: Emitter,
   stacked: string,
-  { site, like, chosen, keyAxis }: { site: string; like: string; chosen: string; keyAxis: number },
+  {
+    site,
+    slot,
+    like,
+    chosen,
+    keyAxis,
+  }: { site: string; slot: string; like: string; chosen: string; keyAxis: 2 | 3 },
 ): string {
-  const at = e.unsqueeze(site, [0]);
-  const from = e.concat([at, e.int([0, 0, 0])], 0);
-  const to = e.concat([e.op("Add", [at, e.int(1)]), e.dims(like, 1, 4)], 0);
-  const row = e.op("Slice", [stacked, from, to]);
-  const [length, keys] = [e.dim(row, keyAxis), e.dim(like, keyAxis)];
-  // A reference that is too short for the sample must fail: the distance to its end leads beyond it.
-  const beyond = e.op("Mul", [e.op("Sub", [keys, length]), keys]);
+  const length = emitKeysPerSite(e, stacked, slot);
+  // A reference that is too short for the sample must fail: a step as long as all of it leads beyond its end.
+  const tooShort = e.cast(e.less(length, e.dim(like, keyAxis)), DataType.INT64);
+  const beyond = e.op("Mul", [tooShort, e.dim(stacked, 0)]);
   const isOwn = e.cast(e.greater(length, e.int(1)), DataType.INT64);
-  const index = e.op("Mul", [e.op("Add", [chosen, beyond]), isOwn]);
-  return e.gather(row, index, keyAxis);
+  const key = e.op("Mul", [e.op("Add", [chosen, beyond]), isOwn]);
+  const rows = e.gather(stacked, e.op("Add", [e.op("Mul", [site, length]), key])); // [K,…]
+  const [ends, order] =
+    keyAxis === 3
+      ? [e.dims(like, 1, 3), [1, 2, 0]]
+      : [e.concat([e.dim(like, 1), e.dim(like, 3)], 0), [1, 0, 2]];
+  return e.transpose(e.take(rows, ends, [1, 2]), order);
 }
 
 /** Number of keys that each query sees where c is a ratio to uniform mass, else 1. */
 function emitUnit(e: Emitter, map: string, detector: DetectorNames): string {
   const ratio = e.branch();
-  const anyHead = ratio.reduce("ReduceMax", map, [1]);
-  const count = ratio.reduce("ReduceSum", ratio.toFloat(ratio.greater(anyHead, ratio.float(0))), [3]);
+  const seen = ratio.greater(emitHeadMean(ratio, map), ratio.float(0));
+  const count = ratio.reduce("ReduceSum", ratio.toFloat(seen), [3]);
   const plain = e.branch();
   const unit = e.fresh("unit");
   e.conditional(

@@ -12,7 +12,8 @@ import { Emitter } from "../onnx/emitter.ts";
 import { FreshNames } from "../onnx/fresh-names.ts";
 import { GraphProtoSchema, ModelProtoSchema, OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
 import { DataType, valueInfo } from "../onnx/model.ts";
-import { detectorShapes, graphShape, networkTensorNames, placeFeatures } from "../shared/detector-tensors.ts";
+import { networkTensorNames, placeFeatures } from "../shared/detector-tensors.ts";
+import { graphShapes } from "../shared/graph-tensors.ts";
 import { emitNetwork, ownNames } from "./detect.ts";
 
 const opset = 17;
@@ -33,9 +34,7 @@ export function scoreModel(): Uint8Array {
       input: [
         valueInfo("features", DataType.FLOAT, ["N", "F?", "T"]),
         valueInfo("row", DataType.INT64, []),
-        ...networkTensorNames.map((name) =>
-          valueInfo(name, DataType.FLOAT, graphShape<string | number>(name, detectorShapes[name])),
-        ),
+        ...networkTensorNames.map((name) => valueInfo(name, DataType.FLOAT, graphShapes[name])),
       ],
       output: [valueInfo("logits", DataType.FLOAT, ["N", "T"])],
     }),

@@ -1,6 +1,6 @@
 /**
- * The tensors a detector consists of. They are at once the content of a bundle file and, under the prefix `atpatch.`,
- * required inputs of the patched graph: a swap is another set of feeds.
+ * The tensors a detector consists of. They are at once the content of a bundle file and, laid out as `graph-tensors.ts` has
+ * them, required inputs of the patched graph under the prefix `atpatch.`: a swap is another set of feeds.
  *
  * Symbols: S sites of the model, D sites at which the detector runs, F = 11 + H·d features of the widest of them,
  * C1 and C2 channels (32 and 16 by default), K kernel over the key axis (1 or 3).
@@ -72,14 +72,6 @@ export const detectorTensorNames = [
   "reference_value",
   "settings",
 ] as const satisfies readonly DetectorTensorName[];
-
-/**
- * A tensor as the graph takes it: mean and scale are columns there, [D, F, 1], which broadcast over the key axis.
- * @param shape of the tensor in the bundle
- */
-export function graphShape<Dim>(name: DetectorTensorName, shape: readonly Dim[]): readonly (Dim | 1)[] {
-  return name === "feature_mean" || name === "feature_scale" ? [...shape, 1] : shape;
-}
 
 /** Whether the detector looks at φ, by the row of its stacked tensors: one that does not scales it with 0. */
 export function usesAttention({ shape, data }: Tensor): boolean[] {

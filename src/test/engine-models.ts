@@ -43,8 +43,8 @@ export function toyDetector({ first = 1e9, second = 1e9, offset = 0 }: ToyDetect
     conv3_weight: empty,
     conv3_bias: empty,
     thresholds: float32([1, 2], [first, second]),
-    reference_attention: empty,
-    reference_value: empty,
+    reference_attention: float32([1, 1, 1, 1], [0]),
+    reference_value: float32([1, 1, 1, 1], [0]),
     settings: float32([5], [offset, 0, 0, 0, 0]),
   };
 }

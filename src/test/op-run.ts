@@ -4,7 +4,8 @@ import * as ort from "onnxruntime-node";
 import { expect } from "vitest";
 import type { QueryPositions } from "../hotfix/features.ts";
 import { referenceOp, type OpOutputs } from "../hotfix/reference/op.ts";
-import { detectorTensorNames, graphShape } from "../shared/detector-tensors.ts";
+import { detectorTensorNames } from "../shared/detector-tensors.ts";
+import { graphTensor } from "../shared/graph-tensors.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import type { OpCase, OpCaseShape } from "./op-cases.ts";
 import { opModel } from "./op-model.ts";
@@ -23,8 +24,8 @@ export async function loadOpSessions(): Promise<void> {
   }
 }
 
-const toOrt = (t: Tensor, shape: readonly number[] = t.shape): ort.Tensor =>
-  new ort.Tensor(t.datatype === "INT64" ? "int64" : "float32", t.data as Float32Array, shape);
+const toOrt = (t: Tensor): ort.Tensor =>
+  new ort.Tensor(t.datatype === "INT64" ? "int64" : "float32", t.data as Float32Array, t.shape);
 
 /** The operator alone, at one opset. @param attention whether features of attention are wanted */
 export async function runOp(
@@ -46,10 +47,7 @@ export async function runOp(
     examine: new ort.Tensor("bool", Uint8Array.of(1), [1]),
     attention: new ort.Tensor("bool", Uint8Array.of(attention ? 1 : 0), [1]),
   };
-  for (const name of detectorTensorNames) {
-    const given = c.detector[name];
-    feeds[name] = toOrt(given, graphShape(name, given.shape));
-  }
+  for (const name of detectorTensorNames) feeds[name] = toOrt(graphTensor(name, c.detector[name]));
   const session = sessions.get(`${kind}${opset}`);
   if (!session) throw new Error("no session");
   return session.run(feeds);

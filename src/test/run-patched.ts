@@ -1,11 +1,7 @@
 /** Runs a patched model straight in a session, for tests of the graph itself. */
 import * as ort from "onnxruntime-node";
-import {
-  detectorTensorNames,
-  graphShape,
-  usesAttention,
-  type DetectorTensors,
-} from "../shared/detector-tensors.ts";
+import { detectorTensorNames, usesAttention, type DetectorTensors } from "../shared/detector-tensors.ts";
+import { graphTensor } from "../shared/graph-tensors.ts";
 import { hotfixNames } from "../shared/patched-model.ts";
 
 export interface PatchedRun {
@@ -51,11 +47,11 @@ export async function runPatched(
   feeds[hotfixNames.examine] = perSite((row, site) => row >= 0 || wanted(site));
   feeds[hotfixNames.attention] = perSite((row, site) => (row >= 0 && uses[row]!) || wanted(site));
   for (const name of detectorTensorNames) {
-    const { datatype, data, shape } = run.detector[name];
+    const { datatype, data, shape } = graphTensor(name, run.detector[name]);
     feeds[hotfixNames.detector(name)] = new ort.Tensor(
       datatype === "INT64" ? "int64" : "float32",
       data as Float32Array,
-      graphShape(name, shape),
+      shape,
     );
   }
   return session.run(feeds);
