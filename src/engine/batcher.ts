@@ -40,6 +40,12 @@ export class Batcher {
     return Math.max(1, Math.min(samples, Math.floor(fillMs / sampleMs)));
   }
 
+  /** How long a run of so many samples is likely to last, in ms; undefined for a shape that was never run. */
+  expectedMs(shape: string, samples: number): number | undefined {
+    const sampleMs = this.#sampleMs.get(shape);
+    return sampleMs !== undefined && Number.isFinite(sampleMs) ? samples * sampleMs : undefined;
+  }
+
   /** Runs of this shape turned out not to be divisible into their samples. */
   keepApart(shape: string): void {
     this.#sampleMs.set(shape, Infinity);

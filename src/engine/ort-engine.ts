@@ -58,7 +58,7 @@ export async function createOrtEngine(options: OrtEngineOptions): Promise<Infere
     size: options.workers,
     spawn: () => new WorkerHandle(spawn(start)),
     detectors: () => published,
-    onIdle: () => scheduler.pump(),
+    onFree: () => scheduler.pump(),
     onDeath: (detail) => observer.workerRestarted?.(detail),
     onBroken: (reason) => scheduler.failWaiting(reason),
   });

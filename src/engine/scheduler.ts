@@ -16,6 +16,7 @@ export interface Workers {
   /** Why no worker can run now, or undefined. */
   readonly brokenBy: string | undefined;
   take(): WorkerHandle | undefined;
+  begin(worker: WorkerHandle, expectedMs: number | undefined): void;
   giveBack(worker: WorkerHandle): void;
 }
 
@@ -73,7 +74,7 @@ export class Scheduler {
     }
   }
 
-  /** Starts waiting runs while workers are idle. To be called when a worker became idle. */
+  /** Starts waiting runs while workers can take them. To be called when a worker became free. */
   pump(): void {
     while (this.#queue.depth > 0) {
       const worker = this.#workers.take();
@@ -139,6 +140,7 @@ export class Scheduler {
     for (const run of runs) run.dispatch();
     const request = mergeRequests(runs.map((run) => run.request));
     observer.batch?.(request.batch);
+    this.#workers.begin(worker, batcher?.expectedMs(runs[0]!.key, request.batch));
     try {
       const outcome = await worker.run(this.#message(request));
       // The next run first: the worker should not wait while this one's caller is served.
@@ -152,7 +154,7 @@ export class Scheduler {
       if (outcome.rechecked.length > 0) observer.rechecked?.(outcome.rechecked.length);
       runs.forEach((run, i) => run.resolve(parts[i]!));
     } catch (error) {
-      if (error instanceof WorkerDied) return this.#retry(runs);
+      if (error instanceof WorkerDied) return this.#retry(runs, error.begun);
       this.#workers.giveBack(worker);
       if (runs.length > 1) return this.#separate(runs);
       runs[0]!.reject(
@@ -174,9 +176,9 @@ export class Scheduler {
   }
 
   /** A run may kill one worker, be it by bad luck; the second death, when it ran alone, is taken for its fault. */
-  #retry(runs: readonly PendingRun[]): void {
+  #retry(runs: readonly PendingRun[], begun: boolean): void {
     const again = runs.filter((run) => !run.settled);
-    for (const run of again) run.deaths++;
+    if (begun) for (const run of again) run.deaths++;
     const guilty = again.find((run) => run.deaths > 1);
     if (guilty) {
       return guilty.reject(new AtPatchError("ATPATCH_INTERNAL", "the worker died under this run, twice"));

@@ -36,6 +36,30 @@ describe("WorkerHandle", () => {
     await expect(worker.run(run("a"))).rejects.toMatchObject({ code: "ATPATCH_UNKNOWN_DETECTOR" });
   });
 
+  it("takes runs that come before it is done in their order, each with the detector it then has", async () => {
+    for (const [name, offset] of [
+      ["a", 1000],
+      ["b", 2000],
+    ] as const) {
+      worker.publish(name, packFrame({ ...toyDetector({ offset }) }));
+    }
+    const order: string[] = [];
+    const answers = ["a", "b", "none", "a"].map(async (name, at) => {
+      // The second pass of a run must not let the next one in between.
+      const answer = worker.run({ ...run(name), recheck: at % 2 === 0 });
+      const value = await answer.then(
+        ({ outputs }) => outputs["y"]!.data[0],
+        (error: Error) => error.message,
+      );
+      order.push(`${at}`);
+      return value;
+    });
+    const retired = worker.retire("a").then(() => order.push("retired"));
+    expect(await Promise.all(answers)).toEqual([1101, 2101, "detector none is not published", 1101]);
+    await retired;
+    expect(order).toEqual(["0", "1", "2", "3", "retired"]);
+  });
+
   it.runIf(process.platform === "linux")("computes behind the event loop", () => {
     const niceness = (thread: string): number =>
       Number(

@@ -16,9 +16,16 @@ export interface Death {
   readonly detail: string;
 }
 
-/** The thread ended under a run. */
+/** The thread ended under a run, or before it began. */
 export class WorkerDied extends Error {
   override readonly name = "WorkerDied";
+  /** Whether the worker was in this run. */
+  readonly begun: boolean;
+
+  constructor(reason: string | undefined, begun: boolean) {
+    super(reason);
+    this.begun = begun;
+  }
 }
 
 interface Call<T> {
@@ -33,7 +40,8 @@ export class WorkerHandle {
   /** Resolves when the thread has ended for whatever reason. */
   readonly ended: Promise<Death>;
   #start: Call<readonly string[]> | undefined;
-  #run: Call<RunOutcome> | undefined;
+  /** Runs in the order in which the worker takes them. */
+  readonly #runs: Call<RunOutcome>[] = [];
   readonly #acknowledgements: (() => void)[] = [];
   #death: Death | undefined;
   #alive = true;
@@ -70,13 +78,13 @@ export class WorkerHandle {
   }
 
   /**
-   * One run; a worker takes one at a time. The feeds of the message are handed over and must not be used afterwards.
+   * One run, after those handed over before. The feeds of the message are handed over and must not be used afterwards.
    * @throws WorkerDied, AtPatchError as the session throws it
    */
   run(message: RunMessage): Promise<RunOutcome> {
     return new Promise((resolve, reject) => {
-      if (!this.#alive) return reject(new WorkerDied(this.#death?.reason));
-      this.#run = { resolve, reject };
+      if (!this.#alive) return reject(new WorkerDied(this.#death?.reason, false));
+      this.#runs.push({ resolve, reject });
       this.#post(message, frameTransfers(message.feeds));
     });
   }
@@ -116,23 +124,16 @@ export class WorkerHandle {
       case "acknowledged":
         return this.#acknowledgements.shift()?.();
       case "done":
-        return this.#takeRun()?.resolve(message.outcome);
+        return this.#runs.shift()?.resolve(message.outcome);
       case "failed":
-        return this.#takeRun()?.reject(new AtPatchError(message.code, message.message));
+        return this.#runs.shift()?.reject(new AtPatchError(message.code, message.message));
     }
-  }
-
-  #takeRun(): Call<RunOutcome> | undefined {
-    const run = this.#run;
-    this.#run = undefined;
-    return run;
   }
 
   #end({ reason }: Death): void {
     this.#alive = false;
-    const died = new WorkerDied(reason);
-    this.#start?.reject(died);
-    this.#takeRun()?.reject(died);
+    this.#start?.reject(new WorkerDied(reason, false));
+    this.#runs.splice(0).forEach((run, at) => run.reject(new WorkerDied(reason, at === 0)));
     for (const acknowledge of this.#acknowledgements.splice(0)) acknowledge();
   }
 }

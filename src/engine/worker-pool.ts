@@ -3,6 +3,7 @@ import { AtPatchError } from "../shared/errors.ts";
 import type { Frame } from "./frame.ts";
 import type { DetectorKey } from "./protocol.ts";
 import type { DetectorCarrier } from "./published.ts";
+import { RunAhead } from "./run-ahead.ts";
 import type { Death, WorkerHandle } from "./worker-handle.ts";
 
 /** Wait before a worker is replaced, by the number of deaths since the last run that ended well. */
@@ -13,8 +14,8 @@ export interface WorkerPoolOptions {
   readonly spawn: () => WorkerHandle;
   /** What a new worker is given before its first run. */
   readonly detectors: () => Iterable<readonly [DetectorKey, Frame]>;
-  /** A worker became idle. */
-  readonly onIdle: () => void;
+  /** A worker became idle, or can take its next run although it is not. */
+  readonly onFree: () => void;
   /** A worker died and will be replaced; `detail` is for the log. */
   readonly onDeath: (detail: string) => void;
   /** No worker is left and the last replacement could not start either. */
@@ -28,6 +29,12 @@ export class WorkerPool implements DetectorCarrier {
   readonly #ready = new Set<WorkerHandle>();
   /** Last in, first out: the one that ran last has warm caches. */
   #idle: WorkerHandle[] = [];
+  /** Workers whose only run is about to end. */
+  readonly #ending = new Set<WorkerHandle>();
+  readonly #ahead = new RunAhead<WorkerHandle>((worker) => {
+    this.#ending.add(worker);
+    this.#options.onFree();
+  });
   readonly #restarts = new Set<NodeJS.Timeout>();
   #deaths = 0;
   #brokenBy: string | undefined;
@@ -72,15 +79,25 @@ export class WorkerPool implements DetectorCarrier {
     return this.#brokenBy;
   }
 
-  /** Takes an idle worker for one run; it is idle again after {@link giveBack}. */
+  /** Takes a worker for one run, an idle one if there is one; {@link begin} is to be called for it, and {@link giveBack}. */
   take(): WorkerHandle | undefined {
-    return this.#idle.pop();
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    const [ending] = this.#ending;
+    if (ending !== undefined) this.#ending.delete(ending);
+    return ending;
+  }
+
+  /** A worker that was taken gets its run. @param expectedMs how long it is likely to last, if that is known */
+  begin(worker: WorkerHandle, expectedMs: number | undefined): void {
+    this.#ahead.begin(worker, expectedMs);
   }
 
   /** A run on this worker ended and left it in working order. */
   giveBack(worker: WorkerHandle): void {
     this.#deaths = 0;
-    if (this.#ready.has(worker)) this.#becomeIdle(worker);
+    this.#ending.delete(worker);
+    if (this.#ahead.end(worker) && this.#ready.has(worker)) this.#becomeIdle(worker);
   }
 
   publish(detector: DetectorKey, tensors: Frame): void {
@@ -110,6 +127,8 @@ export class WorkerPool implements DetectorCarrier {
   #replace(worker: WorkerHandle, { reason, detail }: Death): void {
     const served = this.#ready.delete(worker);
     this.#idle = this.#idle.filter((other) => other !== worker);
+    this.#ending.delete(worker);
+    this.#ahead.forget(worker);
     if (this.#stopping) return;
     this.#deaths++;
     this.#options.onDeath(detail);
@@ -144,6 +163,6 @@ export class WorkerPool implements DetectorCarrier {
 
   #becomeIdle(worker: WorkerHandle): void {
     this.#idle.push(worker);
-    this.#options.onIdle();
+    this.#options.onFree();
   }
 }

@@ -1,10 +1,12 @@
-/** Entry of a worker thread: one session, one message after the other. Nothing but this file runs at import. */
+/** Entry of a worker thread: one session, one message after the other is dealt with. Nothing but this file runs at import. */
 import { parentPort, workerData, type MessagePort } from "node:worker_threads";
 import { AtPatchError, messageOf } from "../shared/errors.ts";
 import { standBack } from "../shared/thread-priority.ts";
 import { PatchedSession } from "./ort-session.ts";
 import type { FromWorker, RunMessage, ToWorker, WorkerStart } from "./protocol.ts";
 import { resultTransfers } from "./transfer.ts";
+
+const kinds: readonly ToWorker["kind"][] = ["publish", "retire", "run", "stop"];
 
 if (parentPort === null) throw new Error("this file is the entry of a worker thread");
 await serve(parentPort, workerData as WorkerStart);
@@ -21,25 +23,25 @@ async function serve(port: MessagePort, start: WorkerStart): Promise<void> {
     port.close();
     return;
   }
-  // Messages sent before this listener is there wait in the port.
-  port.on("message", (message: ToWorker) => {
+  const handle = async (message: ToWorker): Promise<void> => {
     switch (message.kind) {
       case "publish":
-        session.publish(message.detector, message.tensors);
-        return;
+        return session.publish(message.detector, message.tensors);
       case "retire":
         session.retire(message.detector);
-        post({ kind: "acknowledged" });
-        return;
+        return post({ kind: "acknowledged" });
       case "run":
-        void answer(session, message, post);
-        return;
+        return answer(session, message, post);
       case "stop":
-        void session.release().finally(() => port.close());
-        return;
-      default:
-        throw new Error("a worker got a message of no known kind");
+        return session.release().finally(() => port.close());
     }
+  };
+  // The next run may be here before the present one has ended; what fails outside a run ends the thread.
+  let before = Promise.resolve();
+  // Messages sent before this listener is there wait in the port.
+  port.on("message", (message: ToWorker) => {
+    if (!kinds.includes(message.kind)) throw new Error("a worker got a message of no known kind");
+    before = before.then(() => handle(message));
   });
   post({ kind: "ready", outputs: session.outputs });
 }
