@@ -34,11 +34,11 @@ export function ownNames<Name extends string>(names: readonly Name[]): Readonly<
 
 /** What the network found, as tensor names. */
 export interface Scores {
-  /** float32 [B,Tk] */
+  /** float32 [B,1,Tk] */
   readonly logits: string;
   /** float32 [2]: τ_hi, τ_lo */
   readonly thresholds: string;
-  /** bool [B,Tk]: columns that reach the gate, hidden ones and those before firstKey included. */
+  /** bool [B,1,Tk]: columns that reach the gate, hidden ones and those before firstKey included. */
   readonly reaching: string;
 }
 
@@ -84,7 +84,7 @@ export function emitSetting(e: Emitter, detector: DetectorNames, name: keyof typ
 }
 
 /**
- * Logits [B,Tk] of the network of one site.
+ * Logits [B,1,Tk] of the network of one site.
  * @param slot int64 scalar: row of the stacked tensors
  */
 export function emitNetwork(
@@ -108,7 +108,7 @@ export function emitNetwork(
     convolve(standardised, e.take(row("conv1_weight"), featureCount, [1]), row("conv1_bias")),
   ]);
   const hidden2 = e.op("Relu", [convolve(hidden1, row("conv2_weight"), row("conv2_bias"))]);
-  return e.squeeze(convolve(hidden2, row("conv3_weight"), row("conv3_bias")), [1]);
+  return convolve(hidden2, row("conv3_weight"), row("conv3_bias"));
 }
 
 /** Flags after this site, from its scores. Batches in which no column reaches the gate need not come here. */
@@ -121,17 +121,18 @@ export function emitFlags(
 ): Carried {
   const choose = (condition: string, x: string, y: string): string => e.where(condition, x, y, [0, 1], 2);
   const { visible } = inputs.features;
-  const position = e.toFloat(e.positions(e.dim(found.logits, 1)));
+  const logits = e.squeeze(found.logits, [1]);
+  const position = e.toFloat(e.positions(e.dim(logits, 1)));
   const allowed = e.op("And", [
     e.cast(e.squeeze(visible, [1]), DataType.BOOL),
     e.atLeast(position, emitSetting(e, detector, "firstKey")),
   ]);
   const observed = e.unsqueeze(e.greater(inputs.mode, e.int32(0)), [1]); // [B,1]
-  const gate = e.op("And", [observed, e.any(e.op("And", [allowed, found.reaching]), [1])]);
+  const gate = e.op("And", [observed, e.any(e.op("And", [allowed, e.squeeze(found.reaching, [1])]), [1])]);
   const known = e.cast(carried.flags, DataType.BOOL);
   const wanted = e.and(
     allowed,
-    e.atLeast(found.logits, e.gather(found.thresholds, e.int(1))),
+    e.atLeast(logits, e.gather(found.thresholds, e.int(1))),
     gate,
     e.op("Not", [known]),
   );
@@ -139,12 +140,12 @@ export function emitFlags(
   const share = e.op("Mul", [visibleCount, emitSetting(e, detector, "maxFlaggedShare")]);
   const most = e.larger(e.op("Floor", [share]), e.float(1));
   const room = e.op("Sub", [most, e.reduce("ReduceSum", e.toFloat(known), [1])]); // [B,1]
-  const ranks = e.ranks(choose(wanted, found.logits, e.reshape(e.float(notACandidate), [1, 1])));
+  const ranks = e.ranks(choose(wanted, logits, e.reshape(e.float(notACandidate), [1, 1])));
   const fresh = e.op("And", [wanted, e.less(ranks, e.cast(room, DataType.INT64))]);
 
   const number = e.cast(e.reshape(e.op("Add", [inputs.site, e.int(1)]), [1, 1]), DataType.INT32);
   const flags = choose(fresh, number, carried.flags);
-  const scores = choose(fresh, found.logits, carried.scores);
+  const scores = choose(fresh, logits, carried.scores);
   return { flags, scores, repair: emitRepair(e, flags, inputs.mode) };
 }
 

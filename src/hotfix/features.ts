@@ -41,7 +41,7 @@ export function emitFeatures(
   queries: QueryPositions,
   wantsAttention: string,
 ): Features {
-  const visible = e.toFloat(e.greater(emitOverRows(e, "ReduceMax", map), e.float(0))); // [B,1,Tk]
+  const visible = e.positive(emitOverRows(e, "ReduceMax", map)); // [B,1,Tk]
   // [B,Hv,Tk,d] → [B,Tk,Hv·d] would copy as well, and φ is at hand by rows.
   const values = e.op("Reshape", [
     e.transpose(value, [0, 1, 3, 2]),
@@ -85,7 +85,7 @@ export function emitHeadMean(e: Emitter, map: string): string {
 /** φ, float32 [B,11,Tk]. @param visibleRow float32 [B,1,Tk] */
 function emitAttentionFeatures(e: Emitter, queries: QueryPositions, map: string, visibleRow: string): string {
   const headMean = e.squeeze(emitHeadMean(e, map), [1]); // [B,Tq,Tk]
-  const seen = e.toFloat(e.greater(headMean, e.float(0))); // [B,Tq,Tk]
+  const seen = e.positive(headMean); // [B,Tq,Tk]
   const visible = e.squeeze(visibleRow, [1]); // [B,Tk]
   const visibleCount = emitVisibleCount(e, visibleRow); // [B,1,1]
   const keysSeen = e.reduce("ReduceSum", seen, [2], false); // [B,Tq]

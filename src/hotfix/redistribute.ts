@@ -36,7 +36,7 @@ export function emitRedistribution(
 ): { map: string; value: string } {
   const isFlagged = emitColumns(e, inputs.flags, inputs.mode); // [B,Tk]
   const flagged = e.toFloat(e.unsqueeze(isFlagged, [1, 2])); // [B,1,1,Tk]
-  const visible = e.toFloat(e.greater(emitHeadMean(e, inputs.map), e.float(0))); // [B,1,Tq,Tk]
+  const visible = e.positive(emitHeadMean(e, inputs.map)); // [B,1,Tq,Tk]
   const damped = e.op("Mul", [visible, flagged]);
   const keep = e.op("Sub", [visible, damped]);
   const keepCount = e.reduce("ReduceSum", keep, [3]); // [B,1,Tq,1]

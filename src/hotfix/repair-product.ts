@@ -126,8 +126,7 @@ function emitReference(
 /** Number of keys that each query sees where c is a ratio to uniform mass, else 1. */
 function emitUnit(e: Emitter, map: string, detector: DetectorNames): string {
   const ratio = e.branch();
-  const seen = ratio.greater(emitHeadMean(ratio, map), ratio.float(0));
-  const count = ratio.reduce("ReduceSum", ratio.toFloat(seen), [3]);
+  const count = ratio.reduce("ReduceSum", ratio.positive(emitHeadMean(ratio, map)), [3]);
   const plain = e.branch();
   const unit = e.fresh("unit");
   e.conditional(

@@ -24,7 +24,7 @@ export function scoreModel(): Uint8Array {
   const places = e.gather("features", e.int([...placeFeatures]), 1);
   const visible = e.toFloat(e.greater(e.reduce("ReduceMax", places, [1]), e.float(0)));
   const logits = emitNetwork(e, { all: "features", visible }, "row", ownNames(networkTensorNames));
-  e.op("Identity", [logits], {}, "logits");
+  e.op("Identity", [e.squeeze(logits, [1])], {}, "logits");
   const model = create(ModelProtoSchema, {
     irVersion: 8n,
     opsetImport: [create(OperatorSetIdProtoSchema, { domain: "", version: BigInt(opset) })],

@@ -37,6 +37,11 @@ export class Emitter extends NodeWriter {
     return this.op("Greater", this.#comparable(x, y));
   }
 
+  /** 1 where a float that is never below 0 is above it, else 0; float32. */
+  positive(x: string): string {
+    return this.opset < 9 ? this.toFloat(this.greater(x, this.float(0))) : this.op("Sign", [x]);
+  }
+
   /** x < y. */
   less(x: string, y: string): string {
     return this.op("Less", this.#comparable(x, y));
