@@ -78,7 +78,11 @@ export async function contestants(
 }
 
 /** A detector with random weights at the first site and a reference for every position; `threshold` decides what it flags. */
-export function benchDetector(model: BenchModel, sites: number, threshold: number): DetectorTensors {
+export function benchDetector(
+  model: Pick<BenchModel, "heads" | "keys" | "depth">,
+  sites: number,
+  threshold: number,
+): DetectorTensors {
   const { heads, keys, depth } = model;
   const features = attentionFeatureCount + heads * depth;
   const random = randomSource(11);
@@ -94,7 +98,7 @@ export function benchDetector(model: BenchModel, sites: number, threshold: numbe
       BigInt64Array.from({ length: sites }, (_, site) => (site === 0 ? 0n : -1n)),
     ),
     feature_mean: list(1, features),
-    feature_scale: list(1, features),
+    feature_scale: float32([1, features], new Float32Array(features).fill(0.5)),
     conv1_weight: list(1, 32, features, 3),
     conv1_bias: list(1, 32),
     conv2_weight: list(1, 16, 32, 1),

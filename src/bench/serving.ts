@@ -2,17 +2,17 @@
  * `npm run serving`: how the server does at 1 to 64 connections, past its capacity and while it is told to end. The load comes
  * from a thread of its own. One worker with one compute thread against a bare loop over the same model with one thread.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import { float32 } from "../shared/tensor.ts";
-import { randomVit } from "../test/random-vit.ts";
 import { startBare } from "./bare.ts";
 import { LoadGenerator, type LoadOrder, type LoadResult } from "./load-generator.ts";
 import { OwnProxy } from "./own-proxy.ts";
 import { httpRequest } from "./peers/http-call.ts";
+import { randomShape, writeRandomModel } from "./random-folder.ts";
 import { median, quantile } from "./statistics.ts";
 
 const options = new Command("serving")
@@ -38,12 +38,9 @@ const overload = 4;
 
 const scratch = mkdtempSync(join(tmpdir(), "atpatch-serving-"));
 const shipped = options.model !== "random-vit";
-const image = shipped ? 32 : 64;
+const image = shipped ? 32 : randomShape.image;
 if (!shipped) {
-  const folder = join(scratch, options.model);
-  mkdirSync(folder);
-  const shape = { image, patch: 8, width: 256, heads: 4, layers: 8, mlpRatio: 4, classes: 10 };
-  writeFileSync(join(folder, "model.onnx"), randomVit(shape));
+  writeRandomModel(join(scratch, options.model));
 }
 const models = shipped ? "models" : scratch;
 const shape = [1, 3, image, image];

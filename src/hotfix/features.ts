@@ -77,8 +77,8 @@ export function emitOverRows(e: Emitter, kind: "ReduceMax" | "ReduceMin", map: s
 export function emitHeadMean(e: Emitter, map: string): string {
   const heads = e.dim(map, 1);
   const shape = e.concat([e.int([1]), heads, e.int([1, 1])], 0);
-  const share = e.op("Div", [e.float([1]), e.toFloat(heads)]);
-  const weights = e.expand(e.reshape(share, [1, 1, 1, 1]), shape);
+  const share = e.op("Div", [e.reshape(e.float(1), [1, 1, 1, 1]), e.toFloat(heads)]);
+  const weights = e.expand(share, shape);
   return e.op("Conv", [map, weights]);
 }
 
