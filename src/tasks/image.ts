@@ -1,4 +1,5 @@
 /** Image classifiers: `{"b64": "…"}` or nested numbers in, predictions out, key columns as patches. */
+import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
 import { AtPatchError } from "../shared/errors.ts";
 import { toBfloat16, toHalf } from "../shared/float-bits.ts";
@@ -33,8 +34,11 @@ export interface ImageInput extends BatchedInput {
   readonly width: number | null;
 }
 
-/** Pictures decoded and resized at the same time, over all requests: bounds memory and leaves threads to others. */
-const picturesAtOnce = 4;
+/**
+ * Pictures decoded and resized at the same time, over all requests: bounds memory, and leaves one of the four threads that
+ * Node has for such work to the log of an activation.
+ */
+const picturesAtOnce = Math.min(3, availableParallelism());
 /** Milliseconds of resizing after which other work gets its turn. */
 const turn = 5;
 
