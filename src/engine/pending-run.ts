@@ -24,7 +24,7 @@ export class PendingRun {
   #timer: NodeJS.Timeout | undefined;
   readonly #onDeparture: (run: PendingRun, why: Departure) => void;
   readonly #submitted = performance.now();
-  #dispatched = 0;
+  #begun = 0;
   #settled = false;
 
   /**
@@ -60,16 +60,20 @@ export class PendingRun {
     return this.#settled;
   }
 
-  /** Marks the start on a worker: from now on the caller's leaving changes nothing, since a run cannot be interrupted. */
+  /** It is handed to a worker: from now on the caller's leaving changes nothing, since a run cannot be called back. */
   dispatch(): void {
-    this.#dispatched = performance.now();
     this.#signal?.removeEventListener("abort", this.#abort);
+  }
+
+  /** The worker has come to it. */
+  begin(): void {
+    this.#begun = performance.now();
   }
 
   /** Settles with the answer, timed; without effect on a run that was settled before. */
   resolve(outcome: Omit<RunResult, "queueMs">): void {
     if (!this.#settle()) return;
-    this.#resolve({ ...outcome, queueMs: this.#dispatched - this.#submitted });
+    this.#resolve({ ...outcome, queueMs: this.#begun - this.#submitted });
   }
 
   reject(error: AtPatchError): void {

@@ -142,7 +142,9 @@ export class Scheduler {
     observer.batch?.(request.batch);
     this.#workers.begin(worker, batcher?.expectedMs(runs[0]!.key, request.batch));
     try {
-      const outcome = await worker.run(this.#message(request));
+      const outcome = await worker.run(this.#message(request), () => {
+        for (const run of runs) run.begin();
+      });
       // The next run first: the worker should not wait while this one's caller is served.
       this.#workers.giveBack(worker);
       batcher?.measured(runs[0]!.key, request.batch, outcome.inferMs);

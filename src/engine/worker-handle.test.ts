@@ -46,7 +46,7 @@ describe("WorkerHandle", () => {
     const order: string[] = [];
     const answers = ["a", "b", "none", "a"].map(async (name, at) => {
       // The second pass of a run must not let the next one in between.
-      const answer = worker.run({ ...run(name), recheck: at % 2 === 0 });
+      const answer = worker.run({ ...run(name), recheck: at % 2 === 0 }, () => order.push(`begun ${at}`));
       const value = await answer.then(
         ({ outputs }) => outputs["y"]!.data[0],
         (error: Error) => error.message,
@@ -57,7 +57,12 @@ describe("WorkerHandle", () => {
     const retired = worker.retire("a").then(() => order.push("retired"));
     expect(await Promise.all(answers)).toEqual([1101, 2101, "detector none is not published", 1101]);
     await retired;
-    expect(order).toEqual(["0", "1", "2", "3", "retired"]);
+    expect(order.filter((event) => !event.startsWith("begun"))).toEqual(["0", "1", "2", "3", "retired"]);
+    expect(order.filter((event) => event.startsWith("begun"))).toEqual(
+      ["0", "1", "2", "3"].map((at) => `begun ${at}`),
+    );
+    // None begins before the one before it has ended: its answer is told a moment later.
+    expect(order.indexOf("begun 2")).toBeGreaterThan(order.indexOf("0"));
   });
 
   it.runIf(process.platform === "linux")("computes behind the event loop", () => {

@@ -40,8 +40,8 @@ export class WorkerHandle {
   /** Resolves when the thread has ended for whatever reason. */
   readonly ended: Promise<Death>;
   #start: Call<readonly string[]> | undefined;
-  /** Runs in the order in which the worker takes them. */
-  readonly #runs: Call<RunOutcome>[] = [];
+  /** Runs in the order in which the worker takes them; it is in the first one. */
+  readonly #runs: (Call<RunOutcome> & { readonly begun: () => void })[] = [];
   readonly #acknowledgements: (() => void)[] = [];
   #death: Death | undefined;
   #alive = true;
@@ -79,12 +79,14 @@ export class WorkerHandle {
 
   /**
    * One run, after those handed over before. The feeds of the message are handed over and must not be used afterwards.
+   * @param begun told when the worker comes to it
    * @throws WorkerDied, AtPatchError as the session throws it
    */
-  run(message: RunMessage): Promise<RunOutcome> {
+  run(message: RunMessage, begun: () => void = () => {}): Promise<RunOutcome> {
     return new Promise((resolve, reject) => {
       if (!this.#alive) return reject(new WorkerDied(this.#death?.reason, false));
-      this.#runs.push({ resolve, reject });
+      this.#runs.push({ resolve, reject, begun });
+      if (this.#runs.length === 1) begun();
       this.#post(message, frameTransfers(message.feeds));
     });
   }
@@ -124,10 +126,17 @@ export class WorkerHandle {
       case "acknowledged":
         return this.#acknowledgements.shift()?.();
       case "done":
-        return this.#runs.shift()?.resolve(message.outcome);
+        return this.#takeRun()?.resolve(message.outcome);
       case "failed":
-        return this.#runs.shift()?.reject(new AtPatchError(message.code, message.message));
+        return this.#takeRun()?.reject(new AtPatchError(message.code, message.message));
     }
+  }
+
+  /** The run that has ended; the next one begins. */
+  #takeRun(): Call<RunOutcome> | undefined {
+    const run = this.#runs.shift();
+    this.#runs[0]?.begun();
+    return run;
   }
 
   #end({ reason }: Death): void {
