@@ -7,6 +7,7 @@ import { messageOf } from "../shared/errors.ts";
 import { tensorThreadLimits } from "../shared/thread-memory.ts";
 import type { DetectorTensors } from "../shared/detector-tensors.ts";
 import type { SiteReport } from "../shared/site-report.ts";
+import { joinArrays } from "../shared/tensor.ts";
 import { scorerOf, type Scorer } from "./score.ts";
 import type { FromShadowWorker, ToShadowWorker } from "./shadow-protocol.ts";
 
@@ -175,16 +176,10 @@ function groupKey({ detector, reports }: ScoreRequest): string {
 
 /** The reports of all runs as those of one, on memory of their own. */
 function joinReports(runs: readonly ScoreRequest[]): SiteReport[] {
-  return runs[0]!.reports.map((first, s) => {
-    const parts = runs.map(({ reports }) => reports[s]!.features);
-    const features = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-    let end = 0;
-    for (const part of parts) {
-      features.set(part, end);
-      end += part.length;
-    }
-    return { ...first, features };
-  });
+  return runs[0]!.reports.map((first, s) => ({
+    ...first,
+    features: joinArrays(runs.map(({ reports }) => reports[s]!.features)),
+  }));
 }
 
 function spawn(model: Uint8Array): Worker {

@@ -1,6 +1,6 @@
 /** Several requests as one run, and its outcome given back to each of them. Pure. */
 import type { SiteReport } from "../shared/site-report.ts";
-import type { Tensor, TypedArray } from "../shared/tensor.ts";
+import { joinArrays, type Tensor, type TypedArray } from "../shared/tensor.ts";
 import type { AxisFlags, RunRequest } from "./engine.ts";
 import type { RunOutcome } from "./protocol.ts";
 import { isBatchFirst } from "./slice.ts";
@@ -34,10 +34,7 @@ export function mergeRequests(requests: readonly RunRequest[]): RunRequest {
     ...first,
     batch,
     inputs: merge(({ inputs }) => inputs),
-    modes: join(
-      requests.map(({ modes }) => modes),
-      batch,
-    ),
+    modes: joinArrays(requests.map(({ modes }) => modes)),
     ...(first.force && { force: merge(({ force }) => force!) }),
   };
 }
@@ -83,23 +80,9 @@ export function splitOutcome(outcome: RunOutcome, batches: readonly number[]): R
 
 function joinSamples(tensors: readonly Tensor[], batch: number): Tensor {
   const { datatype, shape } = tensors[0]!;
-  const elements = tensors.reduce((sum, { data }) => sum + data.length, 0);
   return {
     datatype,
     shape: [batch, ...shape.slice(1)],
-    data: join(
-      tensors.map(({ data }) => data),
-      elements,
-    ),
+    data: joinArrays(tensors.map(({ data }) => data)),
   };
-}
-
-function join<A extends TypedArray>(parts: readonly A[], length: number): A {
-  const whole = new (parts[0]!.constructor as new (length: number) => A)(length);
-  let end = 0;
-  for (const part of parts) {
-    whole.set(part as never, end);
-    end += part.length;
-  }
-  return whole;
 }

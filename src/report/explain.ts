@@ -3,7 +3,7 @@ import type { InferenceEngine, RunRequest, RunResult } from "../engine/engine.ts
 import { attentionMasses } from "../service/attention-mass.ts";
 import { hotfixNames, modeCodes, tapKinds } from "../shared/patched-model.ts";
 import { AtPatchError } from "../shared/errors.ts";
-import { isVisible } from "../shared/site-report.ts";
+import { visibleKeys } from "../shared/site-report.ts";
 import type { DebugSample } from "../training/debug-set.ts";
 import type { ModelRuns } from "../training/model-runs.ts";
 import { stackInputs, type PreparedSample } from "../training/sample-store.ts";
@@ -92,7 +92,7 @@ function attentionOf(
   if (first === undefined)
     throw new AtPatchError("ATPATCH_INTERNAL", "a run without the report of its sites");
   const { keys } = first;
-  const visible = Array.from({ length: keys }, (_, key) => key).filter((key) => isVisible(first, key)).length;
+  const visible = visibleKeys(first, 0).filter(Boolean).length;
   const usable = description.sites.filter(({ index, kind, axis }) => {
     const report = off.reports?.find(({ site }) => site === index);
     return kind === "self" && axis === 0 && report?.windows === 1 && report.keys === keys;

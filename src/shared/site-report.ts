@@ -42,6 +42,12 @@ export function isVisible(report: SiteReport, column: number): boolean {
   return placeFeatures.some((place) => report.features[at + place * step]! > 0);
 }
 
+/** 1 for every visible key of one sample, else 0: [T]. */
+export function visibleKeys(report: SiteReport, sample: number): Uint8Array {
+  const first = sample * report.keys;
+  return Uint8Array.from({ length: report.keys }, (_, key) => Number(isVisible(report, first + key)));
+}
+
 /** 1 for every visible key, else 0: [B·T]. */
 export function visibleColumns(report: SiteReport): Uint8Array {
   return Uint8Array.from({ length: columnCount(report) }, (_, column) => Number(isVisible(report, column)));

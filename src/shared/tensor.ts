@@ -63,6 +63,18 @@ export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }
 
+/** Arrays of one kind as one, in their order; at least one. */
+export function joinArrays<A extends TypedArray>(parts: readonly A[]): A {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const whole = new (parts[0]!.constructor as new (length: number) => A)(length);
+  let end = 0;
+  for (const part of parts) {
+    whole.set(part as never, end);
+    end += part.length;
+  }
+  return whole;
+}
+
 /** Bytes one element of a datatype takes. */
 export function byteSize(datatype: NumericDatatype): number {
   return datatypes[datatype].BYTES_PER_ELEMENT;

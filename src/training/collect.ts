@@ -1,7 +1,7 @@
 /** Collects features and values of every key column at the chosen sites, and the unpatched logits, in one pass. */
 import type { RunResult } from "../engine/engine.ts";
 import { AtPatchError } from "../shared/errors.ts";
-import { columnFeatures, isVisible, type SiteReport } from "../shared/site-report.ts";
+import { columnFeatures, visibleKeys, type SiteReport } from "../shared/site-report.ts";
 import type { SampleColumns, SiteColumns } from "./columns.ts";
 import type { ModelRuns } from "./model-runs.ts";
 
@@ -56,7 +56,7 @@ export function reportOf({ reports }: RunResult, site: number): SiteReport {
 /** One sample of a batch, cut after its last visible key. */
 function sampleColumns(report: SiteReport, row: number): SampleColumns {
   const first = row * report.keys;
-  const seen = Uint8Array.from({ length: report.keys }, (_, key) => Number(isVisible(report, first + key)));
+  const seen = visibleKeys(report, row);
   const keys = seen.lastIndexOf(1) + 1;
   const features = new Float32Array(keys * report.width);
   for (let key = 0; key < keys; key++) {

@@ -2,7 +2,7 @@
 import { AtPatchError } from "../shared/errors.ts";
 import { float32, type Tensor } from "../shared/tensor.ts";
 import { attentionFeatureCount } from "../shared/detector-tensors.ts";
-import { columnFeatures, isVisible, valueWidth, type SiteReport } from "../shared/site-report.ts";
+import { columnFeatures, valueWidth, visibleKeys, type SiteReport } from "../shared/site-report.ts";
 
 export interface SiteReference {
   /** float32 [H, Tq or 1, Tk or 1] */
@@ -37,16 +37,15 @@ export class SiteMeans {
     const [, heads = 0, queries = 0, keys = 0] = map.shape;
     const width = valueWidth(report);
     if (this.#samples === 0) this.#start(heads, queries, keys, width);
-    const columns = Array.from({ length: keys }, (_, key) => row * keys + key);
-    const seen = Uint8Array.from(columns, (column) => Number(isVisible(report, column)));
+    const seen = visibleKeys(report, row);
     if (queries !== this.#queries || keys !== this.#keys || seen.includes(0)) this.#fixed = false;
     this.#samples += 1;
     const size = heads * queries * keys;
     const sample = map.data.subarray(row * size, (row + 1) * size);
     const value = new Float32Array(keys * width);
-    columns.forEach((column, key) =>
-      value.set(columnFeatures(report, column, attentionFeatureCount), key * width),
-    );
+    for (let key = 0; key < keys; key++) {
+      value.set(columnFeatures(report, row * keys + key, attentionFeatureCount), key * width);
+    }
     if (this.#fixed) {
       for (let i = 0; i < size; i++) this.#attention[i]! += sample[i] as number;
       for (let i = 0; i < value.length; i++) this.#value[i]! += value[i] as number;
