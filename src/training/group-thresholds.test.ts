@@ -26,6 +26,24 @@ describe("equalOpportunityThresholds", () => {
             expect(Math.abs(above - below)).toBeLessThanOrEqual(0.5 / size + 1e-9);
         },
       ),
+      {
+        examples: [
+          [
+            [
+              { score: 0, privileged: false, deserved: true },
+              { score: 0.6, privileged: true, deserved: true },
+            ],
+          ],
+          [
+            [
+              { score: 0.1 + 0.2, privileged: false, deserved: true },
+              { score: 0.3, privileged: false, deserved: true },
+              { score: 0.6, privileged: true, deserved: true },
+              { score: 0.4, privileged: true, deserved: true },
+            ],
+          ],
+        ],
+      },
     );
   });
 

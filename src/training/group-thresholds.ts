@@ -23,8 +23,11 @@ export function equalOpportunityThresholds(people: readonly Scored[]): GroupThre
   if (above.length === 0 || below.length === 0) return { privileged: 0.5, unprivileged: 0.5 };
   const rate = above.filter((score) => score > 0.5).length / above.length;
   const granted = Math.round(rate * below.length);
-  const [last, next] = [below[granted - 1] ?? 1, below[granted] ?? 0];
-  return { privileged: 0.5, unprivileged: (last + next) / 2 };
+  // Below every probability where all are granted, so that a score of 0 is granted too.
+  const [last, next] = [below[granted - 1] ?? 1, below[granted] ?? -Number.EPSILON];
+  // Between two neighbouring numbers lies no third: the middle may be rounded to the upper one, which would not be granted.
+  const middle = (last + next) / 2;
+  return { privileged: 0.5, unprivileged: middle < last ? middle : next };
 }
 
 /** The answer of a person under thresholds. */
