@@ -9,7 +9,7 @@ import { referenceFeatures } from "../hotfix/reference/features.ts";
 import { hotfixNames, tapKinds } from "../shared/patched-model.ts";
 import { columnFeatures, isVisible, visibleColumns, type SiteReport } from "../shared/site-report.ts";
 import { float32, type Tensor } from "../shared/tensor.ts";
-import { opCase } from "../test/op-cases.ts";
+import { opCase, type OpCaseShape } from "../test/op-cases.ts";
 import { expectClose } from "../test/op-run.ts";
 import { randomVit, vitTiny } from "../test/random-vit.ts";
 import { fixture, modelBytes, tensorsOf } from "../test/zoo.ts";
@@ -22,27 +22,32 @@ const pixels = float32(
   [batch, 3, vitTiny.image, vitTiny.image],
   Array.from({ length: batch * 3 * vitTiny.image ** 2 }, (_, at) => Math.sin(at * at) / 2 + 0.5),
 );
+const shape: OpCaseShape = {
+  seed: 9,
+  batch: 1,
+  heads: 2,
+  keys,
+  extraQueries: 0,
+  depth: 8,
+  mask: "none",
+  kernel: 3,
+  detects: true,
+  ratio: false,
+  replaceValue: true,
+  sharpness: 2,
+  pointwise: false,
+};
 const open = {
-  ...opCase(
-    {
-      seed: 9,
-      batch: 1,
-      heads: 2,
-      keys,
-      extraQueries: 0,
-      depth: 8,
-      mask: "none",
-      kernel: 3,
-      detects: true,
-      ratio: false,
-      replaceValue: true,
-      sharpness: 2,
-    },
-    { sites: vitTiny.layers },
-  ).detector,
+  ...opCase(shape, { sites: vitTiny.layers }).detector,
   thresholds: float32([1, 2], [-1e9, -1e9]),
 };
 const late = { ...open, slot: { ...open.slot, data: BigInt64Array.of(-1n, 0n) } };
+/** Looks at the values of the first site alone. */
+const pointwise = {
+  ...opCase({ ...shape, pointwise: true }, { sites: vitTiny.layers }).detector,
+  slot: { ...open.slot, data: BigInt64Array.of(0n, -1n) },
+  thresholds: float32([1, 2], [-1e9, 0]),
+};
 const both = [0, 1];
 const maps = both.flatMap((site) => tapKinds.map((kind) => hotfixNames.tap(kind, site)));
 
@@ -183,6 +188,28 @@ describe("reports of a run", () => {
     expect(detecting.outputs).toEqual(wholly.outputs);
     expect(detecting.reports![1]).toEqual(wholly.reports![1]);
     expect(attentionOf(detecting.reports![0]!).filter((x) => x !== 0)).toHaveLength(batch * keys);
+  });
+
+  it("are the same from a site that detects in the pointwise form", async () => {
+    await serving.publish("pointwise", pointwise);
+    const ask = (detector: string | null, attention: boolean): Promise<RunResult> =>
+      serving.run(request({ detector, report: both, attention }));
+    const [expected, lean, whole] = [
+      await ask(null, false),
+      await ask("pointwise", false),
+      await ask("pointwise", true),
+    ];
+    // The second site sees what the first one has repaired.
+    expect(lean.reports![0]).toEqual(expected.reports![0]);
+    expect(attentionOf(whole.reports![0]!).filter((x) => x !== 0).length).toBeGreaterThan(batch * keys);
+    // Both forms find the same, and so does a run that reports nothing.
+    const [first] = lean.flags;
+    expect(first!.firstSite.filter((site) => site === 1).length).toBeGreaterThan(0);
+    for (const other of [whole, await serving.run(request({ detector: "pointwise" }))]) {
+      expect(other.outputs).toEqual(lean.outputs);
+      expect(other.flags[0]!.firstSite).toEqual(first!.firstSite);
+      expectClose(other.flags[0]!.score, first!.score, 1e-4);
+    }
   });
 
   it("are refused for a site that the model does not have", async () => {

@@ -1,11 +1,10 @@
 /** One runtime session of a patched model and the detectors it can run with. For worker threads only: everything here blocks. */
 import { InferenceSession, type Tensor as OrtTensor } from "onnxruntime-node";
-import { forcedColumns, usesAttention, type DetectorTensorName } from "../shared/detector-tensors.ts";
+import type { DetectorTensors } from "../shared/detector-tensors.ts";
 import { AtPatchError, messageOf } from "../shared/errors.ts";
-import { graphTensor } from "../shared/graph-tensors.ts";
 import { hotfixNames, modeCodes, type PatchDescription } from "../shared/patched-model.ts";
-import type { SiteReport } from "../shared/site-report.ts";
 import type { Tensor } from "../shared/tensor.ts";
+import { DetectorFeeds } from "./detector-feeds.ts";
 import type { AxisFlags } from "./engine.ts";
 import { joinForced } from "./force.ts";
 import { ownedFrame, unpackFrame, type Frame } from "./frame.ts";
@@ -13,36 +12,22 @@ import { cleanRuntimeMessage } from "./ort-errors.ts";
 import { fromOrtTensor, toOrtTensor } from "./ort-tensors.ts";
 import type { DetectorKey, RunMessage, RunOutcome, SessionSettings, WorkerStart } from "./protocol.ts";
 import { firstSites, runRechecked, type Pass, type PassFeeds } from "./recheck.ts";
+import { pointwiseReport, siteReport } from "./site-reports.ts";
 
 type Feeds = Record<string, OrtTensor>;
-
-/** A detector as runs use it. */
-interface Detector {
-  readonly feeds: Feeds;
-  /** Sites it detects at, and those of them where it looks at φ. */
-  readonly sites: readonly number[];
-  readonly attention: readonly number[];
-  /** BOOL [Tk]: columns of the first key axis that are forced in every sample, and their positions. */
-  readonly forced: Tensor | undefined;
-  readonly forcedColumns: readonly number[];
-}
 
 export class PatchedSession {
   readonly #session: InferenceSession;
   readonly #description: PatchDescription;
   readonly #folder: string;
   readonly #firstSites: readonly number[];
-  readonly #detectors = new Map<DetectorKey, Detector>();
-  /** Slots of a run that detects at no site. */
-  readonly #nowhere: OrtTensor;
+  readonly #detectors = new Map<DetectorKey, DetectorFeeds>();
 
   private constructor(session: InferenceSession, { description, session: { folder } }: WorkerStart) {
     this.#session = session;
     this.#folder = folder;
     this.#description = description;
     this.#firstSites = firstSites(description.sites, description.axes);
-    const slots = new BigInt64Array(description.sites.length).fill(-1n);
-    this.#nowhere = toOrtTensor("slot", { datatype: "INT64", shape: [slots.length], data: slots });
   }
 
   /** @throws AtPatchError ATPATCH_BAD_MODEL when the runtime cannot load the model */
@@ -63,21 +48,8 @@ export class PatchedSession {
 
   /** Keeps a detector's tensors, ready to be fed. */
   publish(detector: DetectorKey, tensors: Frame): void {
-    const feeds: Feeds = {};
-    const { forced, ...fed } = unpackFrame(ownedFrame(tensors));
-    for (const [name, tensor] of Object.entries(fed)) {
-      feeds[hotfixNames.detector(name)] = toOrtTensor(name, graphTensor(name as DetectorTensorName, tensor));
-    }
-    const slot = Array.from(fed["slot"]!.data, Number);
-    const uses = usesAttention(fed["feature_scale"]!);
-    const sites = slot.flatMap((row, site) => (row < 0 ? [] : [site]));
-    this.#detectors.set(detector, {
-      feeds,
-      sites,
-      attention: sites.filter((site) => uses[slot[site]!]),
-      forced,
-      forcedColumns: forcedColumns({ ...(forced && { forced }) }),
-    });
+    const own: unknown = unpackFrame(ownedFrame(tensors));
+    this.#detectors.set(detector, new DetectorFeeds(own as DetectorTensors));
   }
 
   retire(detector: DetectorKey): void {
@@ -108,7 +80,7 @@ export class PatchedSession {
     await this.#session.release();
   }
 
-  #passFeeds({ feeds, batch, report, attention }: RunMessage, detector: Detector): PassFeeds {
+  #passFeeds({ feeds, batch, report, attention }: RunMessage, detector: DetectorFeeds): PassFeeds {
     const tensors = unpackFrame(feeds);
     const inputs = Object.fromEntries(this.#description.inputs.map(({ name }) => [name, tensors[name]!]));
     const force: Record<number, Tensor> = {};
@@ -120,21 +92,16 @@ export class PatchedSession {
     return { batch, inputs, modes: tensors[hotfixNames.mode]!, force, report, attention };
   }
 
-  async #pass(detector: Detector, pass: PassFeeds, outputs: readonly string[]): Promise<Pass> {
-    const { axes, sites } = this.#description;
+  async #pass(detector: DetectorFeeds, pass: PassFeeds, outputs: readonly string[]): Promise<Pass> {
+    const { axes } = this.#description;
     const observed = (pass.modes.data as Int32Array).some((mode) => mode !== modeCodes.off);
-    const feeds: Feeds = {
-      ...detector.feeds,
-      [hotfixNames.mode]: toOrtTensor(hotfixNames.mode, pass.modes),
-    };
-    if (!observed) feeds[hotfixNames.detector("slot")] = this.#nowhere;
-    const mark = (input: string, detecting: readonly number[], reporting: readonly number[]): void => {
-      const marked = siteSet(sites.length, [observed ? detecting : [], reporting]);
-      feeds[input] = toOrtTensor(input, marked);
-    };
-    mark(hotfixNames.examine, detector.sites, pass.report);
-    mark(hotfixNames.attention, detector.attention, pass.attention ? pass.report : []);
-    const fetches = [...outputs, ...pass.report.map((site) => hotfixNames.reported(site))];
+    const { feeds: detecting, pointwise } = detector.for({ ...pass, observed });
+    const feeds: Feeds = { ...detecting, [hotfixNames.mode]: toOrtTensor(hotfixNames.mode, pass.modes) };
+    const fetches = [...outputs];
+    for (const site of pass.report) {
+      fetches.push(hotfixNames.reported(site));
+      if (pointwise.includes(site)) fetches.push(hotfixNames.values(site));
+    }
     for (const [name, tensor] of Object.entries(pass.inputs)) feeds[name] = toOrtTensor(name, tensor);
     for (let axis = 0; axis < axes; axis++) {
       const name = hotfixNames.force(axis);
@@ -142,12 +109,14 @@ export class PatchedSession {
       fetches.push(hotfixNames.flags(axis), hotfixNames.scores(axis));
     }
     const results = await this.#runSession(feeds, fetches);
+    const fetched = (name: string): Tensor => fromOrtTensor(name, results[name]!);
     return {
-      outputs: Object.fromEntries(outputs.map((name) => [name, fromOrtTensor(name, results[name]!)])),
+      outputs: Object.fromEntries(outputs.map((name) => [name, fetched(name)])),
       flags: Array.from({ length: axes }, (_, axis) => axisFlags(results, axis)),
       reports: pass.report.map((site) => {
-        const name = hotfixNames.reported(site);
-        return siteReport(site, fromOrtTensor(name, results[name]!), pass.batch);
+        const reported = fetched(hotfixNames.reported(site));
+        if (!pointwise.includes(site)) return siteReport(site, reported, pass.batch);
+        return pointwiseReport(site, reported, fetched(hotfixNames.values(site)), pass.batch);
       }),
     };
   }
@@ -165,20 +134,6 @@ export class PatchedSession {
 /** BOOL [B, 1], all false. */
 function unforced(batch: number): Tensor {
   return { datatype: "BOOL", shape: [batch, 1], data: new Uint8Array(batch) };
-}
-
-/** BOOL [S], true for sites in any of the lists. */
-function siteSet(sites: number, lists: readonly (readonly number[])[]): Tensor {
-  const data = new Uint8Array(sites);
-  for (const list of lists) for (const site of list) data[site] = 1;
-  return { datatype: "BOOL", shape: [sites], data };
-}
-
-/** @param reported float32 [B', F, T'], B' = B times the windows of a sample; empty when the site did not run */
-function siteReport(site: number, { shape, data }: Tensor, batch: number): SiteReport {
-  const [rows = 0, width = 0, length = 0] = shape;
-  const windows = Math.max(1, rows / batch);
-  return { site, keys: windows * length, windows, width, features: data as Float32Array };
 }
 
 function axisFlags(results: InferenceSession.OnnxValueMapType, axis: number): AxisFlags {

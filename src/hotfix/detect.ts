@@ -42,21 +42,23 @@ export interface Scores {
   readonly reaching: string;
 }
 
-/** Inputs of the detection that belong to the site. */
-export interface SiteInputs {
-  readonly features: Features;
+/** What flags are made of beside the scores, as tensor names. */
+export interface FlagInputs {
+  /** float32 [B,1,Tk] */
+  readonly visible: string;
   /** int32 [B]: 0 off, 1 observe, 2 enforce. */
   readonly mode: string;
   /** int64 scalar: index of the site. */
   readonly site: string;
-  /** int64 scalar: row of the stacked detector tensors. */
-  readonly slot: string;
 }
 
-/** Emits the scores of the site's columns. Meant to run only where the site has a detector. */
+/**
+ * Emits the scores of the site's columns. Meant to run only where the site has a detector.
+ * @param slot int64 scalar: row of the stacked detector tensors
+ */
 export function emitScores(
   e: Emitter,
-  { features, slot }: Pick<SiteInputs, "features" | "slot">,
+  { features, slot }: { readonly features: Features; readonly slot: string },
   detector: DetectorNames,
 ): Scores {
   const logits = emitNetwork(e, features, slot, detector);
@@ -114,13 +116,13 @@ export function emitNetwork(
 /** Flags after this site, from its scores. Batches in which no column reaches the gate need not come here. */
 export function emitFlags(
   e: Emitter,
-  inputs: SiteInputs,
+  inputs: FlagInputs,
   detector: DetectorNames,
   carried: Carried,
   found: Scores,
 ): Carried {
   const choose = (condition: string, x: string, y: string): string => e.where(condition, x, y, [0, 1], 2);
-  const { visible } = inputs.features;
+  const { visible } = inputs;
   const logits = e.squeeze(found.logits, [1]);
   const position = e.toFloat(e.positions(e.dim(logits, 1)));
   const allowed = e.op("And", [

@@ -33,6 +33,7 @@ const shape = {
   ratio: false,
   replaceValue: true,
   sharpness: 2,
+  pointwise: false,
 } as const;
 const samples = 3;
 

@@ -1,7 +1,7 @@
 /** Inserts the hot-fix at one site: canonical layout, the operator, and the readers rewired to its results. */
 import type { AttentionSite } from "../attention/site.ts";
 import { detectorTensorNames } from "../shared/detector-tensors.ts";
-import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
+import { askedKinds, hotfixNames, type AskedKind, type TapKind } from "../shared/patched-model.ts";
 import { DataType } from "../onnx/model.ts";
 import type { AxisState } from "./axis-state.ts";
 import { list, type Carried } from "./detect.ts";
@@ -9,7 +9,8 @@ import type { Emitter } from "../onnx/emitter.ts";
 import type { PatchContext } from "./patch-graph.ts";
 import { toCanonical, type Canonical } from "./layout.ts";
 import { emitNever } from "./nothing.ts";
-import { hotfixDomain, patchOperator, queryPositions, siteAttribute, type PatchForm } from "./op.ts";
+import { hotfixDomain, patchOperator, queryPositions, siteAttribute } from "./op.ts";
+import type { PatchForm } from "./site-branches.ts";
 
 /** The site's tensors in canonical layout. */
 export interface CanonicalSite {
@@ -17,12 +18,8 @@ export interface CanonicalSite {
   readonly values: readonly Canonical[];
 }
 
-/** What a site is asked for, as tensor names: the slots of the sites, whether this one is examined and φ is wanted. */
-interface Asked {
-  readonly slot: string;
-  readonly examine: string;
-  readonly attention: string;
-}
+/** What a site is asked for, bool [1] each, as tensor names. */
+export type Asked = Readonly<Record<AskedKind, string>>;
 
 export function emitCanonical(e: Emitter, site: AttentionSite, mode: string): CanonicalSite {
   return {
@@ -50,12 +47,7 @@ export function insertPatch(
   state: AxisState,
   context: PatchContext,
 ): AxisState {
-  const { slot, taps } = context;
-  const own: Asked = {
-    slot,
-    examine: context.examine[site.index] ?? "",
-    attention: context.attention[site.index] ?? "",
-  };
+  const { taps } = context;
   // A map that meets several value tensors is patched once, over their concatenation.
   const [given, value] = [canonical.map.name, joinValues(e, canonical.values)].map((name) =>
     context.quantised ? shielded(e, name) : name,
@@ -65,7 +57,12 @@ export function insertPatch(
     scores: e.fresh(`site${site.index}/scores`),
     repair: e.fresh(`site${site.index}/repair`),
   };
-  const patch = (form: PatchForm, before: Carried, asked: Asked, outputs: readonly string[]): void =>
+  const patch = (
+    form: PatchForm,
+    before: Carried,
+    { asked, slot }: { readonly asked: Asked; readonly slot: string },
+    outputs: readonly string[],
+  ): void =>
     e.ops(
       patchOperator(form),
       [
@@ -73,34 +70,35 @@ export function insertPatch(
         value,
         state.mode,
         ...list(before),
-        asked.examine,
-        asked.attention,
-        ...detectorTensorNames.map((name) => (name === "slot" ? asked.slot : hotfixNames.detector(name))),
+        ...askedKinds.map((kind) => asked[kind]),
+        ...detectorTensorNames.map((name) => (name === "slot" ? slot : hotfixNames.detector(name))),
       ],
       outputs,
       siteAttribute(e.opset, site.index),
       hotfixDomain,
     );
   const tap = (kind: TapKind): string => hotfixNames.tap(kind, site.index);
-  const reported = hotfixNames.reported(site.index);
-  const { queries, returns } = patchForm(site);
+  const own = { asked: context.asked[site.index]!, slot: context.slot };
+  const reported = [hotfixNames.reported(site.index), hotfixNames.values(site.index)];
+  const form = patchForm(site, context.pointwise);
   const [map, patchedValue] = [e.fresh(`site${site.index}/map`), e.fresh(`site${site.index}/value`)];
 
-  if (returns === "product") {
+  if (form.returns === "product") {
     const product = e.fresh(`site${site.index}/product`);
-    patch({ queries, returns }, state.carried, own, [product, ...list(carried), reported]);
+    patch(form, state.carried, own, [product, ...list(carried), ...reported]);
     replaceProduct(e, site, product);
     if (taps.includes("patched")) {
       // The same repair once more, for its map: nothing is left to examine.
       const settled = list(carried).map((name) => e.fresh(name));
-      const outputs = [map, patchedValue, ...settled, e.fresh("features")];
-      const never = emitNever(e);
-      const nothing = { slot: e.int(context.sites.map(() => -1)), examine: never, attention: never };
-      patch({ queries, returns: "map" }, carried, nothing, outputs);
+      const outputs = [map, patchedValue, ...settled, e.fresh("features"), e.fresh("values")];
+      const never = emitNever(e, context.mode);
+      const asked = { examine: never, attention: never, pointwise: never };
+      const nothing = { asked, slot: e.int(context.sites.map(() => -1)) };
+      patch({ ...form, returns: "map" }, carried, nothing, outputs);
     }
   } else {
-    const outputs = [map, patchedValue, ...list(carried), reported];
-    patch({ queries, returns }, state.carried, own, outputs);
+    const outputs = [map, patchedValue, ...list(carried), ...reported];
+    patch(form, state.carried, own, outputs);
     rewire(e, site, canonical, map, patchedValue);
   }
   if (taps.includes("map")) e.op("Identity", [canonical.map.name], {}, tap("map"));
@@ -108,8 +106,11 @@ export function insertPatch(
   return { ...state, carried };
 }
 
-/** The form of the operator for a site: with the product inside, where a plain MatMul alone reads map and values. */
-export function patchForm(site: AttentionSite): PatchForm {
+/**
+ * The form of the operator for a site: with the product inside, where a plain MatMul alone reads map and values.
+ * @param pointwise whether detectors may come in that form
+ */
+export function patchForm(site: AttentionSite, pointwise: boolean): PatchForm {
   const [reader, ...otherReaders] = site.mapReaders;
   const [product, ...otherProducts] = site.products;
   const alone = otherReaders.length === 0 && otherProducts.length === 0;
@@ -126,7 +127,7 @@ export function patchForm(site: AttentionSite): PatchForm {
     product?.valuePermutation === null &&
     product.leading === site.leading &&
     (site.leading === "B,H" || site.leading === "B*nW,H" || site.leading === "B*H");
-  return { queries: queryPositions(site), returns: plain && canonical ? "product" : "map" };
+  return { queries: queryPositions(site), returns: plain && canonical ? "product" : "map", pointwise };
 }
 
 /** Puts the operator's product float32 [B',H,Tq,d] in the place of the site's own. */

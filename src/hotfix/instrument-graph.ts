@@ -4,23 +4,28 @@ import type { AttentionSite } from "../attention/site.ts";
 import { OperatorSetIdProtoSchema } from "../onnx/generated/onnx_pb.ts";
 import { DataType, opsetOf, valueInfo, type GraphProto, type ModelProto } from "../onnx/model.ts";
 import { AtPatchError } from "../shared/errors.ts";
-import { attentionFeatureCount, detectorTensorNames } from "../shared/detector-tensors.ts";
+import {
+  attentionFeatureCount,
+  detectorTensorNames,
+  networkTensorNames,
+  type DetectorTensorName,
+} from "../shared/detector-tensors.ts";
 import { graphShapes } from "../shared/graph-tensors.ts";
-import { hotfixNames, modeCodes, type TapKind } from "../shared/patched-model.ts";
+import { askedKinds, hotfixNames, modeCodes, type TapKind } from "../shared/patched-model.ts";
 import { addDefaults, emitModePerSample, type DetectorDefaults } from "./defaults.ts";
 import { emitReported } from "./axis-state.ts";
 import { Emitter } from "../onnx/emitter.ts";
 import { FreshNames } from "../onnx/fresh-names.ts";
 import { allNodes } from "../onnx/walk.ts";
 import { patchGraph, siteOutputs } from "./patch-graph.ts";
-import { patchForm } from "./insert-patch.ts";
+import { patchForm, type Asked } from "./insert-patch.ts";
 import { attentionPatchFunction, hotfixDomain, patchOperator } from "./op.ts";
+import type { PatchForm } from "./site-branches.ts";
 
-/** What sites are asked for: int64 [S] slots, bool [S] whether a site is examined and whether φ is wanted. */
-interface Asked {
+/** What a run asks of the sites: int64 [S] slots, and bool [3·S] as `hotfixNames.asked` has it. */
+interface Demand {
   readonly slot: string;
-  readonly examine: string;
-  readonly attention: string;
+  readonly asked: string;
 }
 
 /** Model-local functions are part of the format since this IR version. */
@@ -59,19 +64,19 @@ export function instrumentGraph(
   const names = new FreshNames(model);
   const e = new Emitter(opset, names, "atpatch");
   const mode = defaults ? emitModePerSample(e, model) : hotfixNames.mode;
-  const asked = defaults ? emitAsked(e, mode) : askedByFeeds;
-  const perSite = (vector: string): string[] =>
-    e.split(
-      vector,
-      0,
-      sites.map(() => 1),
-    );
-  const [examine, attention] = [perSite(asked.examine), perSite(asked.attention)];
+  const demand = defaults ? emitDemand(e, mode, sites.length) : demandByFeeds;
+  const each = e.split(demand.asked, 0, Array<number>(askedKinds.length * sites.length).fill(1));
+  const asked = sites.map((_, site): Asked => {
+    const [examine, attention, pointwise] = askedKinds.map((_, kind) => each[kind * sites.length + site]!);
+    return { examine: examine!, attention: attention!, pointwise: pointwise! };
+  });
+  // The tensors of a detector that stands in the file have one shape.
+  const pointwise = defaults === undefined;
   const quantised = [...allNodes(graph)].some(({ opType }) => opType === "DequantizeLinear");
   const states = patchGraph(
     e,
     graph,
-    { sites, taps, mode, slot: asked.slot, examine, attention, quantised },
+    { sites, taps, mode, slot: demand.slot, asked, pointwise, quantised },
     new Map(),
   );
   const reports = new Emitter(opset, names, "atpatch/report");
@@ -83,27 +88,28 @@ export function instrumentGraph(
 
   // Before the inputs with defaults come, which are to stay inputs.
   raiseIrVersion(model, graph);
-  addInterface(graph, [...states.keys()]);
+  addInterface(graph, [...states.keys()], defaults ? [] : eitherForm);
   if (defaults) addDefaults(graph, defaults);
   else addReports(graph, sites, taps);
-  addFunctions(model, sites, opset, taps);
+  const forms = sites.map((site) => patchForm(site, pointwise));
+  addFunctions(model, forms, opset, taps);
 }
 
-const askedByFeeds: Asked = {
-  slot: hotfixNames.detector("slot"),
-  examine: hotfixNames.examine,
-  attention: hotfixNames.attention,
-};
+const demandByFeeds: Demand = { slot: hotfixNames.detector("slot"), asked: hotfixNames.asked };
 
-/** The same from the detector alone: other servers read no features, and nobody tells them where to detect. */
-function emitAsked(e: Emitter, mode: string): Asked {
+/**
+ * The same from the detector alone: other servers read no features, and nobody tells them where to detect. Its tensors are
+ * always stacked, whatever its form.
+ */
+function emitDemand(e: Emitter, mode: string, sites: number): Demand {
   const observed = e.greater(e.reduce("ReduceMax", mode, null), e.int32(modeCodes.off));
   const slot = e.where(observed, hotfixNames.detector("slot"), e.int([-1]), [], 1);
   const examine = e.greater(slot, e.int(-1));
   const scale = e.take(hotfixNames.detector("feature_scale"), [attentionFeatureCount], [1]);
   const used = e.greater(e.reduce("ReduceMax", scale, [1, 2], false), e.float(0)); // [D]
   const row = e.op("Mul", [slot, e.cast(examine, DataType.INT64)]);
-  return { slot, examine, attention: e.gather(used, row) };
+  const pointwise = e.cast(e.int(Array<number>(sites).fill(0)), DataType.BOOL);
+  return { slot, asked: e.concat([examine, e.gather(used, row), pointwise], 0) };
 }
 
 /** From IR 4 on, an initializer that is also an input is a default value and no longer folded. */
@@ -116,7 +122,15 @@ function raiseIrVersion(model: ModelProto, graph: GraphProto): void {
 
 const named = (name: string): string => `atpatch_${name}`;
 
-function addInterface(graph: GraphProto, axes: readonly number[]): void {
+/** Tensors whose shapes depend on the form of the detector, see `graph-tensors.ts`. */
+const eitherForm: readonly DetectorTensorName[] = [...networkTensorNames, "thresholds"];
+
+/** @param shapeless detector tensors that come in more than one shape */
+function addInterface(
+  graph: GraphProto,
+  axes: readonly number[],
+  shapeless: readonly DetectorTensorName[],
+): void {
   graph.input.push(
     valueInfo(hotfixNames.mode, DataType.INT32, [named("batch")]),
     ...axes.map((axis) =>
@@ -126,10 +140,7 @@ function addInterface(graph: GraphProto, axes: readonly number[]): void {
       valueInfo(
         hotfixNames.detector(name),
         name === "slot" ? DataType.INT64 : DataType.FLOAT,
-        // The references of one site may be lists or single numbers: their lengths have names of their own.
-        graphShapes[name].map((dim) =>
-          typeof dim !== "string" ? dim : named(/^[TH]/.test(dim) ? `${name}_${dim.replace("?", "")}` : dim),
-        ),
+        shapeless.includes(name) ? undefined : namedShape(name),
       ),
     ),
   );
@@ -141,12 +152,17 @@ function addInterface(graph: GraphProto, axes: readonly number[]): void {
   );
 }
 
+/** The shape of a tensor, its lengths under names of ours. */
+function namedShape(name: DetectorTensorName): (string | number)[] {
+  // The references of one site may be lists or single numbers: their lengths have names of their own.
+  return graphShapes[name].map((dim) =>
+    typeof dim !== "string" ? dim : named(/^[TH]/.test(dim) ? `${name}_${dim.replace("?", "")}` : dim),
+  );
+}
+
 /** What the sites return beside flags, when asked. */
 function addReports(graph: GraphProto, sites: readonly AttentionSite[], taps: readonly TapKind[]): void {
-  graph.input.push(
-    valueInfo(hotfixNames.examine, DataType.BOOL, [named("S")]),
-    valueInfo(hotfixNames.attention, DataType.BOOL, [named("S")]),
-  );
+  graph.input.push(valueInfo(hotfixNames.asked, DataType.BOOL, [askedKinds.length * sites.length]));
   graph.output.push(
     ...sites.flatMap(({ index }) =>
       siteOutputs(index, taps).map(({ name }) => valueInfo(name, DataType.FLOAT)),
@@ -156,14 +172,13 @@ function addReports(graph: GraphProto, sites: readonly AttentionSite[], taps: re
 
 function addFunctions(
   model: ModelProto,
-  sites: readonly AttentionSite[],
+  forms: readonly PatchForm[],
   opset: number,
   taps: readonly TapKind[],
 ): void {
-  const used = sites.map(patchForm);
+  const used = [...forms];
   // Taps of the patched map come from the form that returns it.
-  if (taps.includes("patched"))
-    used.push(...used.map(({ queries }) => ({ queries, returns: "map" }) as const));
+  if (taps.includes("patched")) used.push(...forms.map((form): PatchForm => ({ ...form, returns: "map" })));
   for (const form of new Map(used.map((each) => [patchOperator(each), each])).values()) {
     model.functions.push(attentionPatchFunction(form, opset));
   }

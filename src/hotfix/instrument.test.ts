@@ -27,6 +27,7 @@ const shape: OpCaseShape = {
   ratio: false,
   replaceValue: true,
   sharpness: 2,
+  pointwise: false,
 };
 const detector = opCase(shape, { sites: 2 }).detector;
 const session = (model: Uint8Array): Promise<ort.InferenceSession> =>
@@ -185,7 +186,11 @@ describe("instrument", () => {
     const expected = await runPatched(patched, { inputs, modes: [2, 2, 2], detector: open });
     const actual = await alone.run(inputs);
     expect([...floats(expected, hotfixNames.flags(0))].some((flag) => flag > 0)).toBe(true);
-    expect(Object.keys(expected)).toEqual([...Object.keys(actual), hotfixNames.reported(0)]);
+    expect(Object.keys(expected)).toEqual([
+      ...Object.keys(actual),
+      hotfixNames.reported(0),
+      hotfixNames.values(0),
+    ]);
     for (const name of Object.keys(actual)) expectClose(floats(actual, name), floats(expected, name), 1e-5);
   });
 

@@ -19,9 +19,13 @@ export function emitSomething(e: Emitter, x: string, mode: string): string {
   return e.op("Reshape", [x, e.op("Add", [e.op("Shape", [x]), emitZero(e, mode)])]);
 }
 
-/** A bool [1] that is false. */
-export function emitNever(e: Emitter): string {
-  return e.cast(e.int([0]), DataType.BOOL);
+/**
+ * A bool [1] that is false, and not known to be: the runtime's optimiser (onnxruntime 1.30) puts the branch of an If that
+ * stands in a branch in the place of the If where its condition is a constant, and may end the process over it.
+ * @param mode int32 [B]
+ */
+export function emitNever(e: Emitter, mode: string): string {
+  return e.cast(emitZero(e, mode), DataType.BOOL);
 }
 
 /** An int64 [1] that is 0, and not known to be. */

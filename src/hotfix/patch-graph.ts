@@ -12,7 +12,7 @@ import { hotfixNames, type TapKind } from "../shared/patched-model.ts";
 import { emitInitialState, emitReported, type AxisState } from "./axis-state.ts";
 import { list, type Carried } from "./detect.ts";
 import type { Emitter } from "../onnx/emitter.ts";
-import { emitCanonical, insertPatch } from "./insert-patch.ts";
+import { emitCanonical, insertPatch, type Asked } from "./insert-patch.ts";
 import { hasWindows } from "./layout.ts";
 import { emitNothing } from "./nothing.ts";
 
@@ -24,10 +24,10 @@ export interface PatchContext {
   readonly mode: string;
   /** int64 [S]: slots with detection switched off where nobody observes. */
   readonly slot: string;
-  /** bool [1] for each site: whether it computes features. */
-  readonly examine: readonly string[];
-  /** bool [1] for each site: whether φ is among them. */
-  readonly attention: readonly string[];
+  /** What each site is asked for. */
+  readonly asked: readonly Asked[];
+  /** Whether detectors may come in the pointwise form. */
+  readonly pointwise: boolean;
   /** Whether the model holds tensors that are quantised and brought back. */
   readonly quantised: boolean;
 }
@@ -125,7 +125,11 @@ export interface SiteOutput {
 
 export function siteOutputs(site: number, taps: readonly TapKind[]): SiteOutput[] {
   const tapped = taps.map((kind) => ({ name: hotfixNames.tap(kind, site), rank: 4 }));
-  return [{ name: hotfixNames.reported(site), rank: 3 }, ...tapped];
+  return [
+    { name: hotfixNames.reported(site), rank: 3 },
+    { name: hotfixNames.values(site), rank: 2 },
+    ...tapped,
+  ];
 }
 
 /** Returns a site's output in one branch from the If; the other branch returns an empty tensor in its place. */

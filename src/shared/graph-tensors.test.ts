@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { graphShapes, graphTensor } from "./graph-tensors.ts";
+import { opCase } from "../test/op-cases.ts";
+import { detectorTensorNames } from "./detector-tensors.ts";
+import { graphShapes, graphTensor, isPointwise, pointwiseTensor } from "./graph-tensors.ts";
 import { float32 } from "./tensor.ts";
 
 const length = fc.integer({ min: 1, max: 4 });
@@ -42,5 +44,69 @@ describe("tensors as the graph takes them", () => {
     expect(graphTensor("thresholds", given)).toBe(given);
     expect(graphShapes.feature_scale).toHaveLength(3);
     expect(graphShapes.reference_value).toHaveLength(3);
+  });
+});
+
+describe("a detector in the pointwise form", () => {
+  const shape = {
+    seed: 3,
+    batch: 1,
+    heads: 2,
+    keys: 4,
+    extraQueries: 0,
+    depth: 3,
+    mask: "none",
+    kernel: 1,
+    detects: true,
+    ratio: true,
+    replaceValue: true,
+    sharpness: 2,
+    pointwise: true,
+  } as const;
+  const { detector } = opCase(shape);
+  const values = 6;
+  const withScale = (change: (x: number, at: number) => number): typeof detector => {
+    const { feature_scale: scale } = detector;
+    return { ...detector, feature_scale: float32(scale.shape, (scale.data as Float32Array).map(change)) };
+  };
+
+  it("is possible for one row that looks at the values of single keys, and for no other", () => {
+    expect(isPointwise(detector)).toBe(true);
+    expect(isPointwise(opCase({ ...shape, pointwise: false }).detector)).toBe(false);
+    expect(isPointwise(opCase({ ...shape, pointwise: false, kernel: 3 }).detector)).toBe(false);
+    // One attention feature is enough; zeros at the end are the padding of a site with fewer values.
+    expect(isPointwise(withScale((x, at) => (at === 2 ? 1 : x)))).toBe(false);
+    expect(isPointwise(withScale((x, at) => (at === 10 + values ? 0 : x)))).toBe(false);
+    const wide = { ...detector.conv1_weight, shape: [1, 5, 11 + values, 3] };
+    expect(isPointwise({ ...detector, conv1_weight: wide })).toBe(false);
+    const twice = float32(
+      [2, 11 + values],
+      [...detector.feature_scale.data, ...detector.feature_scale.data].map(Number),
+    );
+    expect(isPointwise({ ...detector, feature_scale: twice })).toBe(false);
+  });
+
+  it("has matrices and lists for the values alone", () => {
+    const shapes = Object.fromEntries(
+      detectorTensorNames.map((name) => [name, pointwiseTensor(name, detector[name]).shape]),
+    );
+    expect(shapes).toMatchObject({
+      feature_mean: [values],
+      feature_scale: [values],
+      conv1_weight: [5, values],
+      conv1_bias: [5],
+      conv2_weight: [3, 5],
+      conv2_bias: [3],
+      conv3_weight: [1, 3],
+      conv3_bias: [1],
+      thresholds: [2],
+    });
+    const row = (at: number): number[] =>
+      [...detector.conv1_weight.data].slice(at * (11 + values) + 11, (at + 1) * (11 + values)).map(Number);
+    const weight = pointwiseTensor("conv1_weight", detector.conv1_weight);
+    expect([...weight.data]).toEqual([0, 1, 2, 3, 4].flatMap(row));
+    expect([...pointwiseTensor("feature_mean", detector.feature_mean).data]).toEqual(
+      [...detector.feature_mean.data].slice(11),
+    );
   });
 });

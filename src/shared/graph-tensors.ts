@@ -1,8 +1,18 @@
 /**
  * The tensors of a detector as the graph takes them, laid out for the nodes that read them: mean and scale as columns, which
  * broadcast over the key axis, and references by keys, so that those of a few columns are whole rows.
+ *
+ * A *pointwise* detector scores every key by its value alone: one row of stacked tensors, no attention features, a kernel of
+ * 1. Its network needs no stacking and no neighbours, so the graph takes it as a perceptron on rows of values, which costs
+ * less than half the nodes.
  */
-import { detectorShapes, type DetectorTensorName } from "./detector-tensors.ts";
+import {
+  attentionFeatureCount,
+  detectorShapes,
+  usesAttention,
+  type DetectorTensorName,
+  type DetectorTensors,
+} from "./detector-tensors.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Shapes of the tensors; T = S·Tk, the keys of one site after those of another, or S where they broadcast. */
@@ -27,6 +37,51 @@ export function graphTensor(name: DetectorTensorName, tensor: Tensor): Tensor {
     default:
       return tensor;
   }
+}
+
+/** Whether the graph can take the detector as a pointwise one. */
+export function isPointwise(detector: Pick<DetectorTensors, "feature_scale" | "conv1_weight">): boolean {
+  const { feature_scale: scale, conv1_weight: weight } = detector;
+  const [rows, width = 0] = scale.shape;
+  const values = width - attentionFeatureCount;
+  // A row that is padded to the width of another site ends in zeros.
+  const whole = Number(scale.data[width - 1]) > 0;
+  return rows === 1 && values > 0 && weight.shape[3] === 1 && whole && !usesAttention(scale)[0];
+}
+
+/** A tensor of a pointwise detector as the graph takes it: mean and scale [W], weights [C, W or C'], biases [C]. */
+export function pointwiseTensor(name: DetectorTensorName, tensor: Tensor): Tensor {
+  const { datatype, shape, data } = tensor;
+  const [, ...own] = shape;
+  switch (name) {
+    case "feature_mean":
+    case "feature_scale":
+    case "conv1_weight":
+      return valuesOnly(tensor);
+    case "conv2_weight":
+    case "conv3_weight":
+      return { datatype, shape: own.slice(0, 2), data };
+    case "conv1_bias":
+    case "conv2_bias":
+    case "conv3_bias":
+    case "thresholds":
+      return { datatype, shape: own, data };
+    default:
+      return graphTensor(name, tensor);
+  }
+}
+
+/** Without the features of attention: [1, F] → [W], [1, C1, F, 1] → [C1, W]. */
+function valuesOnly({ datatype, shape, data }: Tensor): Tensor {
+  const width = shape.length === 2 ? shape[1]! : shape[2]!;
+  const kept = width - attentionFeatureCount;
+  const rows = data.length / width;
+  const from = data as Float32Array;
+  const to = new Float32Array(rows * kept);
+  for (let row = 0; row < rows; row++) {
+    to.set(from.subarray(row * width + attentionFeatureCount, (row + 1) * width), row * kept);
+  }
+  return { datatype, shape: shape.length === 2 ? [kept] : [rows, kept], data: to };
 }
 
 /** [S, a, b, c] with the key axis second, and both in one: [S·Tk, …]. */

@@ -58,15 +58,16 @@ export const hotfixNames = {
   flags: (axis: number) => `atpatch.flags.${axis}`,
   /** float32 [B, T]: detector logit at the site that flagged the column, 0 elsewhere; one output per key axis. */
   scores: (axis: number) => `atpatch.scores.${axis}`,
-  /** bool [S]: sites that compute features, because they detect or because somebody reads them. */
-  examine: "atpatch.examine",
-  /** bool [S]: those of them whose attention features φ somebody looks at; elsewhere φ tells the visible keys alone. */
-  attention: "atpatch.attention",
+  /** bool [3·S]: what sites are asked for, all sites for the first of {@link askedKinds}, then for the next. */
+  asked: "atpatch.asked",
   /**
    * float32 [B', 11 + H·d, T], the features [φ; v] of an examined site for every sample whatever its mode, B' = B times the
-   * windows of a sample; empty where the site is not examined; one output per site.
+   * windows of a sample; where the detector is pointwise [B', 1, T], 1 for visible keys; empty where the site is not
+   * examined; one output per site.
    */
   reported: (site: number) => `atpatch.report.${site}`,
+  /** float32 [B'·T, H·d], v where the detector is pointwise; empty elsewhere; one output per site. */
+  values: (site: number) => `atpatch.values.${site}`,
   /** Prefix of the detector tensors, see `detector-tensors.ts`. */
   detector: (tensor: string) => `atpatch.${tensor}`,
   /**
@@ -74,6 +75,14 @@ export const hotfixNames = {
    */
   tap: (kind: TapKind, site: number) => `atpatch.tap.${kind}.${site}`,
 } as const;
+
+/**
+ * What a site can be asked for. examine: to compute features, because it detects or because somebody reads them. attention: φ
+ * among them, elsewhere φ tells the visible keys alone. pointwise: to detect with a detector of that form (see
+ * `graph-tensors.ts`).
+ */
+export const askedKinds = ["examine", "attention", "pointwise"] as const;
+export type AskedKind = (typeof askedKinds)[number];
 
 /** What a `collect` build can return beside the outputs of the model. */
 export const tapKinds = ["map", "patched"] as const;

@@ -52,8 +52,7 @@ export function toyDetector({ first = 1e9, second = 1e9, offset = 0 }: ToyDetect
 const hotfixInputs: ValueInfoProto[] = [
   valueInfo(hotfixNames.mode, DataType.INT32, ["B"]),
   valueInfo(hotfixNames.force(0), DataType.BOOL, ["B", "F"]),
-  valueInfo(hotfixNames.examine, DataType.BOOL, ["S"]),
-  valueInfo(hotfixNames.attention, DataType.BOOL, ["S"]),
+  valueInfo(hotfixNames.asked, DataType.BOOL, ["asked"]),
   ...detectorTensorNames.map((name) =>
     valueInfo(hotfixNames.detector(name), name === "slot" ? DataType.INT64 : DataType.FLOAT),
   ),

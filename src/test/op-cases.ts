@@ -39,6 +39,8 @@ export const opCaseShape = fc.record({
   ratio: fc.boolean(),
   replaceValue: fc.boolean(),
   sharpness: fc.constantFrom(0.5, 2, 30),
+  /** The detector looks at every key's value alone. */
+  pointwise: fc.boolean(),
 });
 export type OpCaseShape = typeof opCaseShape extends fc.Arbitrary<infer T> ? T : never;
 
@@ -91,7 +93,8 @@ function randomDetector(
   random: () => number,
   list: (n: number, scale?: number) => Float32Array,
 ): DetectorTensors {
-  const { heads, keys, depth, kernel } = shape;
+  const { heads, keys, depth, pointwise } = shape;
+  const kernel = pointwise ? 1 : shape.kernel;
   const features = attentionFeatureCount + heads * depth;
   const [c1, c2] = [5, 3];
   const attention = shape.ratio ? [1, 1] : [queries, keys];
@@ -105,7 +108,7 @@ function randomDetector(
     feature_mean: float32([1, features], list(features, 0.3)),
     feature_scale: float32(
       [1, features],
-      list(features, 0.3).map((x) => 0.5 + Math.abs(x)),
+      list(features, 0.3).map((x, i) => (pointwise && i < attentionFeatureCount ? 0 : 0.5 + Math.abs(x))),
     ),
     conv1_weight: float32([1, c1, features, kernel], list(c1 * features * kernel, 0.5)),
     conv1_bias: float32([1, c1], list(c1, 0.5)),

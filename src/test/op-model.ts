@@ -10,28 +10,28 @@ import {
   patchInputs,
   patchOperator,
   siteAttribute,
-  type PatchForm,
 } from "../hotfix/op.ts";
+import type { PatchForm } from "../hotfix/site-branches.ts";
+import { askedKinds } from "../shared/patched-model.ts";
 
 /**
  * Bytes of a model with the operator's inputs and outputs as its own: `product` from one form, map and value from the
  * other, and what both return under the names of the first.
  */
 export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Array {
-  const common = ["flags_out", "scores_out", "repair_out", "features"];
+  const common = ["flags_out", "scores_out", "repair_out", "features", "values"];
   const again = common.map((name) => `map_${name}`);
   const outputs = ["product", "map_out", "value_out", ...common, ...again];
   const attribute = siteAttribute(opset, site);
-  const product: PatchForm = { queries: kind, returns: "product" };
-  const map: PatchForm = { queries: kind, returns: "map" };
+  const product: PatchForm = { queries: kind, returns: "product", pointwise: true };
+  const map: PatchForm = { queries: kind, returns: "map", pointwise: true };
   const call = (form: PatchForm, results: string[]) =>
     node(patchOperator(form), patchInputs, results, attribute, { domain: hotfixDomain });
   const types: Record<string, DataType> = {
     mode: DataType.INT32,
     flags: DataType.INT32,
     repair: DataType.BOOL,
-    examine: DataType.BOOL,
-    attention: DataType.BOOL,
+    ...Object.fromEntries(askedKinds.map((kind) => [kind, DataType.BOOL])),
     slot: DataType.INT64,
     flags_out: DataType.INT32,
     repair_out: DataType.BOOL,

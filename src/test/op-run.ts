@@ -5,7 +5,7 @@ import { expect } from "vitest";
 import type { QueryPositions } from "../hotfix/features.ts";
 import { referenceOp, type OpOutputs } from "../hotfix/reference/op.ts";
 import { detectorTensorNames } from "../shared/detector-tensors.ts";
-import { graphTensor } from "../shared/graph-tensors.ts";
+import { graphTensor, isPointwise, pointwiseTensor } from "../shared/graph-tensors.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import type { OpCase, OpCaseShape } from "./op-cases.ts";
 import { opModel } from "./op-model.ts";
@@ -27,12 +27,21 @@ export async function loadOpSessions(): Promise<void> {
 const toOrt = (t: Tensor): ort.Tensor =>
   new ort.Tensor(t.datatype === "INT64" ? "int64" : "float32", t.data as Float32Array, t.shape);
 
-/** The operator alone, at one opset. @param attention whether features of attention are wanted */
+/** Whether a case can be run with its detector in the pointwise form. */
+export const hasPointwiseForm = ({ detector }: OpCase): boolean =>
+  isPointwise(detector) && Number(detector.slot.data[0]) >= 0;
+
+/**
+ * The operator alone, at one opset.
+ * @param attention whether features of attention are wanted
+ * @param pointwise the form in which the detector is fed
+ */
 export async function runOp(
   c: OpCase,
   kind: QueryPositions,
   opset: number,
   attention = true,
+  pointwise = hasPointwiseForm(c),
 ): Promise<Record<string, ort.Tensor>> {
   const [batch = 0] = c.map.shape;
   const keys = c.map.shape[3] ?? 0;
@@ -46,8 +55,10 @@ export async function runOp(
     repair: new ort.Tensor("bool", Uint8Array.of(enforced ? 1 : 0), []),
     examine: new ort.Tensor("bool", Uint8Array.of(1), [1]),
     attention: new ort.Tensor("bool", Uint8Array.of(attention ? 1 : 0), [1]),
+    pointwise: new ort.Tensor("bool", Uint8Array.of(pointwise ? 1 : 0), [1]),
   };
-  for (const name of detectorTensorNames) feeds[name] = toOrt(graphTensor(name, c.detector[name]));
+  for (const name of detectorTensorNames)
+    feeds[name] = toOrt((pointwise ? pointwiseTensor : graphTensor)(name, c.detector[name]));
   const session = sessions.get(`${kind}${opset}`);
   if (!session) throw new Error("no session");
   return session.run(feeds);

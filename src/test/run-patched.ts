@@ -1,7 +1,7 @@
 /** Runs a patched model straight in a session, for tests of the graph itself. */
 import * as ort from "onnxruntime-node";
-import { detectorTensorNames, usesAttention, type DetectorTensors } from "../shared/detector-tensors.ts";
-import { graphTensor } from "../shared/graph-tensors.ts";
+import { DetectorFeeds } from "../engine/detector-feeds.ts";
+import type { DetectorTensors } from "../shared/detector-tensors.ts";
 import { hotfixNames } from "../shared/patched-model.ts";
 
 export interface PatchedRun {
@@ -20,8 +20,10 @@ export async function runPatched(
   run: PatchedRun,
 ): Promise<Record<string, ort.Tensor>> {
   const batch = run.modes.length;
+  const observed = run.modes.some((mode) => mode !== 0);
   const feeds: Record<string, ort.Tensor> = {
     ...run.inputs,
+    ...new DetectorFeeds(run.detector).for({ observed, report: run.report ?? [], attention: true }).feeds,
     [hotfixNames.mode]: new ort.Tensor("int32", Int32Array.from(run.modes), [batch]),
   };
   for (const name of session.inputNames) {
@@ -33,26 +35,6 @@ export async function runPatched(
       force?.columns.includes(k % keys) ? 1 : 0,
     );
     feeds[name] = new ort.Tensor("bool", data, [batch, keys]);
-  }
-  const sites = run.detector.slot.data.length;
-  const wanted = (site: number): boolean => run.report?.includes(site) ?? false;
-  const uses = usesAttention(run.detector.feature_scale);
-  const slot = Array.from(run.detector.slot.data, Number);
-  const perSite = (holds: (row: number, site: number) => boolean): ort.Tensor =>
-    new ort.Tensor(
-      "bool",
-      Uint8Array.from(slot, (row, site) => Number(holds(row, site))),
-      [sites],
-    );
-  feeds[hotfixNames.examine] = perSite((row, site) => row >= 0 || wanted(site));
-  feeds[hotfixNames.attention] = perSite((row, site) => (row >= 0 && uses[row]!) || wanted(site));
-  for (const name of detectorTensorNames) {
-    const { datatype, data, shape } = graphTensor(name, run.detector[name]);
-    feeds[hotfixNames.detector(name)] = new ort.Tensor(
-      datatype === "INT64" ? "int64" : "float32",
-      data as Float32Array,
-      shape,
-    );
   }
   return session.run(feeds);
 }

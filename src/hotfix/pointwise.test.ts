@@ -1,0 +1,67 @@
+import fc from "fast-check";
+import { beforeAll, describe, expect, it } from "vitest";
+import { opCase, opCaseShape } from "../test/op-cases.ts";
+import {
+  expectClose,
+  fitting,
+  floatsOf,
+  hasPointwiseForm,
+  intsOf,
+  kinds,
+  loadOpSessions,
+  opsets,
+  reference,
+  runOp,
+  runs,
+  undecided,
+} from "../test/op-run.ts";
+
+beforeAll(loadOpSessions);
+
+describe("the pointwise form of a detector", () => {
+  it("finds and repairs what its stacked form does", async () => {
+    let flagged = 0;
+    await fc.assert(
+      fc.asyncProperty(opCaseShape, kinds, fc.constantFrom(...opsets), async (shape, kind, opset) => {
+        const c = opCase({ ...fitting(shape, kind), pointwise: true, detects: true }, { flagShare: 0.1 });
+        expect(hasPointwiseForm(c)).toBe(true);
+        fc.pre(!undecided(c, reference(c, kind).logits));
+        const [stacked, pointwise] = [
+          await runOp(c, kind, opset, false, false),
+          await runOp(c, kind, opset, false, true),
+        ];
+        for (const name of ["flags_out", "map_flags_out"])
+          expect([...intsOf(pointwise, name)]).toEqual([...intsOf(stacked, name)]);
+        for (const name of ["product", "map_out", "value_out"])
+          expectClose(floatsOf(pointwise, name), floatsOf(stacked, name), 1e-5);
+        for (const name of ["scores_out", "map_scores_out"])
+          expectClose(floatsOf(pointwise, name), floatsOf(stacked, name), 1e-4);
+        flagged += intsOf(pointwise, "flags_out").filter((flag, k) => flag > 0 && c.flags[k] === 0).length;
+      }),
+      runs,
+    );
+    expect(flagged).toBeGreaterThan(50);
+  });
+
+  it("reports the visible keys and the values of every key", async () => {
+    await fc.assert(
+      fc.asyncProperty(opCaseShape, kinds, fc.constantFrom(...opsets), async (shape, kind, opset) => {
+        const c = opCase({ ...fitting(shape, kind), pointwise: true, detects: true });
+        const [batch = 0, heads = 0, keys = 0, depth = 0] = c.value.shape;
+        const out = await runOp(c, kind, opset, false, true);
+        expect([...floatsOf(out, "features")]).toEqual(reference(c, kind).visible.flat().map(Number));
+        const from = c.value.data as Float32Array;
+        const rows = Array.from({ length: batch * keys }, (_, row) => {
+          const [b, key] = [Math.floor(row / keys), row % keys];
+          return Array.from({ length: heads * depth }, (_, i) => {
+            const head = b * heads + Math.floor(i / depth);
+            return from[(head * keys + key) * depth + (i % depth)]!;
+          });
+        });
+        expect([...floatsOf(out, "values")]).toEqual(rows.flat());
+        expect(out["values"]?.dims).toEqual([batch * keys, heads * depth]);
+      }),
+      { ...runs, numRuns: 60 },
+    );
+  });
+});
