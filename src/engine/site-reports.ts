@@ -12,7 +12,7 @@ export function siteReport(site: number, { shape, data }: Tensor, batch: number)
 
 /**
  * The same of a site that detected in the pointwise form: its φ tells the visible keys alone.
- * @param visible float32 [B', 1, T'], 1 for visible keys
+ * @param visible float32 [B', 1, T'], above 0 for visible keys
  * @param values float32 [B'·T', H·d]
  */
 export function pointwiseReport(site: number, visible: Tensor, values: Tensor, batch: number): SiteReport {
@@ -24,8 +24,8 @@ export function pointwiseReport(site: number, visible: Tensor, values: Tensor, b
   const [from, seen] = [values.data as Float32Array, visible.data as Float32Array];
   for (let row = 0; row < rows; row++) {
     const start = (row + 1) * width * length - depth * length;
-    features.set(seen.subarray(row * length, (row + 1) * length), start - length);
     for (let key = 0; key < length; key++) {
+      features[start - length + key] = Number(seen[row * length + key]! > 0);
       const at = (row * length + key) * depth;
       for (let i = 0; i < depth; i++) features[start + i * length + key] = from[at + i]!;
     }

@@ -9,18 +9,18 @@
 import { featureLimit } from "./constants.ts";
 import type { DetectorNames, Scores } from "./detect.ts";
 import type { Emitter } from "../onnx/emitter.ts";
-import { emitVisible } from "./features.ts";
+import { emitOverRows } from "./features.ts";
 
 /** What a pointwise detector found at a site, as tensor names. */
 export interface PointwiseScores {
-  /** float32 [B,1,Tk], as {@link import("./features.ts").Features} has it. */
-  readonly visible: string;
+  /** float32 [B,1,Tk]: the largest attention that some query of some head pays to every key. */
+  readonly largest: string;
   /** float32 [B·Tk, Hv·d]: the values of every key. */
   readonly values: string;
   /** bool [B·Tk, 1]: keys that reach the gate. */
   readonly reaching: string;
-  /** The scores in the form that flags are made of; emitted where they are needed. */
-  scores(e: Emitter): Scores;
+  /** What flags are made of; emitted where it is needed. */
+  flagged(e: Emitter): { readonly visible: string; readonly scores: Scores };
 }
 
 /**
@@ -34,7 +34,7 @@ export function emitPointwise(
   value: string,
   detector: DetectorNames,
 ): PointwiseScores {
-  const visible = emitVisible(e, map);
+  const largest = emitOverRows(e, "ReduceMax", map);
   const values = e.op("Flatten", [e.transpose(value, [0, 2, 1, 3])], { axis: 2 });
   const centred = e.op("Sub", [values, detector.feature_mean]);
   const standardised = e.clip(e.op("Mul", [centred, detector.feature_scale]), -featureLimit, featureLimit);
@@ -46,13 +46,14 @@ export function emitPointwise(
   const { thresholds } = detector;
   const reaching = e.atLeast(logits, e.gather(thresholds, e.int(0)));
   return {
-    visible,
+    largest,
     values,
     reaching,
-    scores(inner) {
-      const shape = inner.op("Shape", [visible]);
+    flagged(inner) {
+      const shape = inner.op("Shape", [largest]);
       const columns = (each: string): string => inner.op("Reshape", [each, shape]);
-      return { logits: columns(logits), thresholds, reaching: columns(reaching) };
+      const scores = { logits: columns(logits), thresholds, reaching: columns(reaching) };
+      return { visible: inner.positive(largest), scores };
     },
   };
 }

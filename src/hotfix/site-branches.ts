@@ -85,10 +85,10 @@ function emitStacked(e: Emitter, site: Site): Returned {
 
 /** With a pointwise detector. */
 function emitPointwiseDetection(e: Emitter, site: Site): Returned {
-  const { visible, values, reaching, scores } = emitPointwise(e, "map", "value", site.detector);
+  const { largest, values, reaching, flagged } = emitPointwise(e, "map", "value", site.detector);
   return [
-    ...emitJudged(e, site, { visible, reaching, scores }),
-    emitSomething(e, visible, "mode"),
+    ...emitJudged(e, site, reaching, flagged),
+    emitSomething(e, largest, "mode"),
     emitSomething(e, values, "mode"),
   ];
 }
@@ -99,7 +99,7 @@ function emitDetection(e: Emitter, site: Site, slot: string): Returned {
   const { visible } = features;
   const scores = emitScores(e, { features, slot }, site.detector);
   return [
-    ...emitJudged(e, site, { visible, reaching: scores.reaching, scores: () => scores }),
+    ...emitJudged(e, site, scores.reaching, () => ({ visible, scores })),
     emitSomething(e, features.all, "mode"),
     emitNothing(e, 2, "mode"),
   ];
@@ -124,22 +124,24 @@ function emitPassing(e: Emitter, site: Site): Returned {
   ];
 }
 
-/** What was found at a site, as tensor names. */
-interface Found {
-  readonly visible: string;
-  /** bool: columns that reach the gate. */
-  readonly reaching: string;
-  scores(e: Emitter): Scores;
-}
-
-/** One gate for what follows from the scores: outcome and carried state. */
-function emitJudged(e: Emitter, site: Site, { visible, reaching, scores }: Found): string[] {
+/**
+ * One gate for what follows from the scores: outcome and carried state.
+ * @param reaching bool: columns that reach the gate
+ * @param found emits the visible keys, float32 [B,1,Tk], and the scores
+ */
+function emitJudged(
+  e: Emitter,
+  site: Site,
+  reaching: string,
+  found: (e: Emitter) => { readonly visible: string; readonly scores: Scores },
+): string[] {
   return choose(
     e,
     e.op("Or", [e.any(reaching), site.before.repair]),
     (acting) => {
+      const { visible, scores } = found(acting);
       const inputs = { visible, mode: "mode", site: site.index };
-      const flagged = emitFlags(acting, inputs, site.detector, site.before, scores(acting));
+      const flagged = emitFlags(acting, inputs, site.detector, site.before, scores);
       return [...emitOutcome(acting, site, flagged), ...list(flagged)];
     },
     (quiet) => [...emitUntouched(quiet, site.form), ...list(identity(quiet, site.before))],

@@ -62,8 +62,8 @@ export const hotfixNames = {
   asked: "atpatch.asked",
   /**
    * float32 [B', 11 + H·d, T], the features [φ; v] of an examined site for every sample whatever its mode, B' = B times the
-   * windows of a sample; where the detector is pointwise [B', 1, T], 1 for visible keys; empty where the site is not
-   * examined; one output per site.
+   * windows of a sample; where the detector is pointwise [B', 1, T], above 0 for visible keys; empty where the site is
+   * not examined; one output per site.
    */
   reported: (site: number) => `atpatch.report.${site}`,
   /** float32 [B'·T, H·d], v where the detector is pointwise; empty elsewhere; one output per site. */
