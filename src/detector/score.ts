@@ -10,7 +10,7 @@ import {
   type NetworkTensorName,
 } from "../shared/detector-tensors.ts";
 import { graphTensor } from "../shared/graph-tensors.ts";
-import { isVisible, type SiteReport } from "../shared/site-report.ts";
+import { allFeatures, isVisible, type SiteReport } from "../shared/site-report.ts";
 import type { Tensor } from "../shared/tensor.ts";
 
 /** One detection site of a detector. */
@@ -80,7 +80,8 @@ export class ScoringSession {
 
   /** Logits of every column of a report, [B·T]. */
   async logits(scorer: Scorer, { row }: ScoredDetection, report: SiteReport): Promise<Float32Array> {
-    const { keys, windows, width, features } = report;
+    const { keys, windows, width } = report;
+    const features = allFeatures(report);
     if (features.length === 0) return new Float32Array(0);
     // The convolution runs over the columns of one window alone.
     const length = keys / windows;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { scoreModel } from "../hotfix/score-model.ts";
 import { attentionFeatureCount, placeFeatures } from "../shared/detector-tensors.ts";
-import type { SiteReport } from "../shared/site-report.ts";
+import { columnFeatures, isVisible, type SiteReport } from "../shared/site-report.ts";
 import { tinyBundle, tinyTokens, tinyWidth } from "../test/tiny-model.ts";
 import { ShadowScorer } from "./shadow-scorer.ts";
 
@@ -18,6 +18,16 @@ function report(mark: number, samples = 1, keys = tinyTokens): SiteReport {
   }
   features[attentionFeatureCount * keys + 3] = mark;
   return { site: 0, keys, windows: 1, width, features };
+}
+
+/** The same from a site that detects in the pointwise form. */
+function byKey(whole: SiteReport): SiteReport {
+  const columns = whole.features.length / whole.width;
+  const rows = Array.from({ length: columns }, (_, column) => [
+    ...columnFeatures(whole, column, attentionFeatureCount),
+  ]);
+  const largest = Float32Array.from({ length: columns }, (_, column) => Number(isVisible(whole, column)) / 2);
+  return { ...whole, features: Float32Array.from(rows.flat()), largest };
 }
 
 describe("ShadowScorer", () => {
@@ -43,10 +53,11 @@ describe("ShadowScorer", () => {
     const runs = [...Array(60).keys()].map((run) => {
       const [samples, keys] = [1 + (run % 3), tinyTokens + (run % 2)];
       const marked = run % 5 === 0;
+      const whole = report(marked ? 6 : 4, samples, keys);
       const scored = scorer.score({
         detector: id,
         batch: samples,
-        reports: [report(marked ? 6 : 4, samples, keys)],
+        reports: [run % 3 === 0 ? byKey(whole) : whole],
       });
       return { scored, expected: [marked, ...Array<boolean>(samples - 1).fill(false)] };
     });

@@ -6,7 +6,7 @@ import { Worker } from "node:worker_threads";
 import { messageOf } from "../shared/errors.ts";
 import { tensorThreadLimits } from "../shared/thread-memory.ts";
 import type { DetectorTensors } from "../shared/detector-tensors.ts";
-import type { SiteReport } from "../shared/site-report.ts";
+import { mapReport, reportArrays, type SiteReport } from "../shared/site-report.ts";
 import { joinArrays } from "../shared/tensor.ts";
 import { scorerOf, type Scorer } from "./score.ts";
 import type { FromShadowWorker, ToShadowWorker } from "./shadow-protocol.ts";
@@ -84,7 +84,7 @@ export class ShadowScorer {
 
   /** Per sample whether the detector would have triggered; null when the run was dropped. Never rejects. */
   score(request: ScoreRequest): Promise<readonly boolean[] | null> {
-    const bytes = request.reports.reduce((sum, { features }) => sum + features.byteLength, 0);
+    const bytes = request.reports.flatMap(reportArrays).reduce((sum, { byteLength }) => sum + byteLength, 0);
     const room = this.#samples + request.batch <= mostSamples && this.#bytes + bytes <= mostBytes;
     if (this.#closed || !(room || this.#samples === 0) || !this.#scorers.has(request.detector)) {
       return Promise.resolve(null);
@@ -127,7 +127,7 @@ export class ShadowScorer {
     this.#start();
     this.#post(
       { kind: "score", job, detector, batch: group.samples, reports },
-      reports.map(({ features }) => features.buffer as ArrayBuffer),
+      reports.flatMap(reportArrays).map(({ buffer }) => buffer as ArrayBuffer),
     );
   }
 
@@ -170,16 +170,21 @@ export class ShadowScorer {
 
 /** Equal for runs whose reports can be joined. */
 function groupKey({ detector, reports }: ScoreRequest): string {
-  const shapes = reports.map(({ site, keys, windows, width }) => [site, keys, windows, width]);
+  const shapes = reports.map(({ site, keys, windows, width, largest }) => [
+    site,
+    keys,
+    windows,
+    width,
+    largest !== undefined,
+  ]);
   return JSON.stringify([detector, shapes]);
 }
 
 /** The reports of all runs as those of one, on memory of their own. */
 function joinReports(runs: readonly ScoreRequest[]): SiteReport[] {
-  return runs[0]!.reports.map((first, s) => ({
-    ...first,
-    features: joinArrays(runs.map(({ reports }) => reports[s]!.features)),
-  }));
+  return runs[0]!.reports.map((first, s) =>
+    mapReport(first, (_, name) => joinArrays(runs.map(({ reports }) => reports[s]![name]!))),
+  );
 }
 
 function spawn(model: Uint8Array): Worker {

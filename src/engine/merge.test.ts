@@ -43,6 +43,14 @@ function answer({ inputs, batch, modes }: RunRequest): RunOutcome {
           (_, i) => data[2 * Math.floor(i / 26)]! + (i % 26),
         ),
       },
+      {
+        site: 4,
+        windows: 1,
+        keys: 2,
+        width: 12,
+        features: Float32Array.from(data, (x) => x + 100),
+        largest: Float32Array.from(data, (x) => x + 200),
+      },
     ],
   };
 }

@@ -1,5 +1,5 @@
 /** Several requests as one run, and its outcome given back to each of them. Pure. */
-import type { SiteReport } from "../shared/site-report.ts";
+import { mapReport } from "../shared/site-report.ts";
 import { joinArrays, type Tensor, type TypedArray } from "../shared/tensor.ts";
 import type { AxisFlags, RunRequest } from "./engine.ts";
 import type { RunOutcome } from "./protocol.ts";
@@ -72,7 +72,7 @@ export function splitOutcome(outcome: RunOutcome, batches: readonly number[]): R
         .filter((sample) => sample >= from && sample < from + samples)
         .map((sample) => sample - from),
       ...(outcome.reports && {
-        reports: outcome.reports.map((site): SiteReport => ({ ...site, features: part(site.features) })),
+        reports: outcome.reports.map((report) => mapReport(report, part)),
       }),
     };
   });

@@ -1,8 +1,9 @@
 /** One runtime session of a patched model and the detectors it can run with. For worker threads only: everything here blocks. */
 import { InferenceSession, type Tensor as OrtTensor } from "onnxruntime-node";
-import type { DetectorTensors } from "../shared/detector-tensors.ts";
+import { attentionFeatureCount, type DetectorTensors } from "../shared/detector-tensors.ts";
 import { AtPatchError, messageOf } from "../shared/errors.ts";
 import { hotfixNames, modeCodes, type PatchDescription } from "../shared/patched-model.ts";
+import type { SiteReport } from "../shared/site-report.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import { DetectorFeeds } from "./detector-feeds.ts";
 import type { AxisFlags } from "./engine.ts";
@@ -12,7 +13,6 @@ import { cleanRuntimeMessage } from "./ort-errors.ts";
 import { fromOrtTensor, toOrtTensor } from "./ort-tensors.ts";
 import type { DetectorKey, RunMessage, RunOutcome, SessionSettings, WorkerStart } from "./protocol.ts";
 import { firstSites, runRechecked, type Pass, type PassFeeds } from "./recheck.ts";
-import { pointwiseReport, siteReport } from "./site-reports.ts";
 
 type Feeds = Record<string, OrtTensor>;
 
@@ -134,6 +134,25 @@ export class PatchedSession {
 /** BOOL [B, 1], all false. */
 function unforced(batch: number): Tensor {
   return { datatype: "BOOL", shape: [batch, 1], data: new Uint8Array(batch) };
+}
+
+/** @param reported float32 [B', F, T'], B' = B times the windows of a sample; empty when the site did not run */
+function siteReport(site: number, { shape, data }: Tensor, batch: number): SiteReport {
+  const [rows = 0, width = 0, length = 0] = shape;
+  const windows = Math.max(1, rows / batch);
+  return { site, keys: windows * length, windows, width, features: data as Float32Array };
+}
+
+/**
+ * The same of a site that detected in the pointwise form.
+ * @param largest float32 [B', 1, T']
+ * @param values float32 [B'·T', H·d]
+ */
+function pointwiseReport(site: number, largest: Tensor, values: Tensor, batch: number): SiteReport {
+  const report = siteReport(site, largest, batch);
+  if (report.keys === 0) return report;
+  const width = attentionFeatureCount + values.shape[1]!;
+  return { ...report, width, features: values.data as Float32Array, largest: report.features };
 }
 
 function axisFlags(results: InferenceSession.OnnxValueMapType, axis: number): AxisFlags {

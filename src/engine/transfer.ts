@@ -1,5 +1,6 @@
 /** Which buffers a message hands over instead of copying. */
 import type { Frame } from "./frame.ts";
+import { reportArrays } from "../shared/site-report.ts";
 import type { RunOutcome } from "./protocol.ts";
 
 /** Below this many bytes a copy is cheaper than moving the buffer to another thread (measured: 60 against 85 µs a round trip). */
@@ -27,6 +28,6 @@ export function resultTransfers({ outputs, flags, reports = [] }: RunOutcome): A
     consider(firstSite);
     consider(score);
   }
-  for (const { features } of reports) consider(features);
+  for (const report of reports) reportArrays(report).forEach(consider);
   return [...buffers];
 }
