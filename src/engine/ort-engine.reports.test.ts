@@ -28,7 +28,7 @@ const pixels = float32(
   [batch, 3, vitTiny.image, vitTiny.image],
   Array.from({ length: batch * 3 * vitTiny.image ** 2 }, (_, at) => Math.sin(at * at) / 2 + 0.5),
 );
-const shape: OpCaseShape = {
+const vitShape: OpCaseShape = {
   seed: 9,
   batch: 1,
   heads: 2,
@@ -44,13 +44,13 @@ const shape: OpCaseShape = {
   pointwise: false,
 };
 const open = {
-  ...opCase(shape, { sites: vitTiny.layers }).detector,
+  ...opCase(vitShape, { sites: vitTiny.layers }).detector,
   thresholds: float32([1, 2], [-1e9, -1e9]),
 };
 const late = { ...open, slot: { ...open.slot, data: BigInt64Array.of(-1n, 0n) } };
 /** Looks at the values of the first site alone. */
 const pointwise = {
-  ...opCase({ ...shape, pointwise: true }, { sites: vitTiny.layers }).detector,
+  ...opCase({ ...vitShape, pointwise: true }, { sites: vitTiny.layers }).detector,
   slot: { ...open.slot, data: BigInt64Array.of(0n, -1n) },
   thresholds: float32([1, 2], [-1e9, 0]),
 };

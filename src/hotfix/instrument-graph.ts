@@ -11,7 +11,7 @@ import {
   type DetectorTensorName,
 } from "../shared/detector-tensors.ts";
 import { graphShapes } from "../shared/graph-tensors.ts";
-import { askedKinds, hotfixNames, modeCodes, type TapKind } from "../shared/patched-model.ts";
+import { askedKinds, hotfixNames, modeCodes, type AskedKind, type TapKind } from "../shared/patched-model.ts";
 import { addDefaults, emitModePerSample, type DetectorDefaults } from "./defaults.ts";
 import { emitReported } from "./axis-state.ts";
 import { Emitter } from "../onnx/emitter.ts";
@@ -65,11 +65,7 @@ export function instrumentGraph(
   const e = new Emitter(opset, names, "atpatch");
   const mode = defaults ? emitModePerSample(e, model) : hotfixNames.mode;
   const demand = defaults ? emitDemand(e, mode, sites.length) : demandByFeeds;
-  const each = e.split(demand.asked, 0, Array<number>(askedKinds.length * sites.length).fill(1));
-  const asked = sites.map((_, site): Asked => {
-    const [examine, attention, pointwise] = askedKinds.map((_, kind) => each[kind * sites.length + site]!);
-    return { examine: examine!, attention: attention!, pointwise: pointwise! };
-  });
+  const asked = splitAsked(e, demand.asked, sites.length);
   // The tensors of a detector that stands in the file have one shape.
   const pointwise = defaults === undefined;
   const quantised = [...allNodes(graph)].some(({ opType }) => opType === "DequantizeLinear");
@@ -93,6 +89,17 @@ export function instrumentGraph(
   else addReports(graph, sites, taps);
   const forms = sites.map((site) => patchForm(site, pointwise));
   addFunctions(model, forms, opset, taps);
+}
+
+/** The part of each site of the bool [3·S] that is asked. */
+function splitAsked(e: Emitter, asked: string, sites: number): Asked[] {
+  const each = e.split(asked, 0, Array<number>(askedKinds.length * sites).fill(1));
+  const of = (kind: AskedKind, site: number): string => each[askedKinds.indexOf(kind) * sites + site]!;
+  return Array.from({ length: sites }, (_, site) => ({
+    examine: of("examine", site),
+    attention: of("attention", site),
+    pointwise: of("pointwise", site),
+  }));
 }
 
 const demandByFeeds: Demand = { slot: hotfixNames.detector("slot"), asked: hotfixNames.asked };

@@ -52,14 +52,12 @@ describe("the pointwise form of a detector", () => {
         const visible = [...floatsOf(out, "features")].map((largest) => largest > 0);
         expect(visible).toEqual(reference(c, kind).visible.flat());
         const from = c.value.data as Float32Array;
-        const rows = Array.from({ length: batch * keys }, (_, row) => {
-          const [b, key] = [Math.floor(row / keys), row % keys];
-          return Array.from({ length: heads * depth }, (_, i) => {
-            const head = b * heads + Math.floor(i / depth);
-            return from[(head * keys + key) * depth + (i % depth)]!;
-          });
+        const expected = Array.from({ length: from.length }, (_, at) => {
+          const [row, i] = [Math.floor(at / (heads * depth)), at % (heads * depth)];
+          const [b, key, head] = [Math.floor(row / keys), row % keys, Math.floor(i / depth)];
+          return from[((b * heads + head) * keys + key) * depth + (i % depth)];
         });
-        expect([...floatsOf(out, "values")]).toEqual(rows.flat());
+        expect([...floatsOf(out, "values")]).toEqual(expected);
         expect(out["values"]?.dims).toEqual([batch * keys, heads * depth]);
       }),
       { ...runs, numRuns: 60 },

@@ -19,8 +19,8 @@ export interface PointwiseScores {
   readonly values: string;
   /** bool [B·Tk, 1]: keys that reach the gate. */
   readonly reaching: string;
-  /** What flags are made of; emitted where it is needed. */
-  flagged(e: Emitter): { readonly visible: string; readonly scores: Scores };
+  /** Emits what flags are made of, where it is needed. */
+  readonly flagged: (e: Emitter) => { readonly visible: string; readonly scores: Scores };
 }
 
 /**
@@ -49,7 +49,7 @@ export function emitPointwise(
     largest,
     values,
     reaching,
-    flagged(inner) {
+    flagged: (inner) => {
       const shape = inner.op("Shape", [largest]);
       const columns = (each: string): string => inner.op("Reshape", [each, shape]);
       const scores = { logits: columns(logits), thresholds, reaching: columns(reaching) };

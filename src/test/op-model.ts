@@ -31,7 +31,7 @@ export function opModel(opset: number, kind: QueryPositions, site = 0): Uint8Arr
     mode: DataType.INT32,
     flags: DataType.INT32,
     repair: DataType.BOOL,
-    ...Object.fromEntries(askedKinds.map((kind) => [kind, DataType.BOOL])),
+    ...Object.fromEntries(askedKinds.map((asked) => [asked, DataType.BOOL])),
     slot: DataType.INT64,
     flags_out: DataType.INT32,
     repair_out: DataType.BOOL,
