@@ -105,7 +105,7 @@ async function measure(): Promise<boolean> {
 
 /** What the shadow has counted, once the last runs are scored too. */
 async function counted(): Promise<State["shadow"]> {
-  await sleep(100);
+  await sleep(400);
   return (await proxy.state()).shadow;
 }
 

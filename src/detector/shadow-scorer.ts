@@ -35,9 +35,9 @@ interface Group {
 const mostBytes = 32 * 2 ** 20;
 /** Most samples on their way, and those that leave together. */
 const mostSamples = 256;
-const together = 32;
+const together = 64;
 /** How long a run waits for others. */
-const gatherMs = 50;
+const gatherMs = 250;
 
 export class ShadowScorer {
   readonly #model: Uint8Array;
