@@ -1,12 +1,12 @@
 /** A published detector as runs feed it. Loads the runtime: for worker threads only. */
 import type { Tensor as OrtTensor } from "onnxruntime-node";
 import {
+  detectorTensorNames,
   forcedColumns,
   usesAttention,
-  type DetectorTensorName,
   type DetectorTensors,
 } from "../shared/detector-tensors.ts";
-import { graphTensor, isPointwise, pointwiseTensor } from "../shared/graph-tensors.ts";
+import { graphTensor, isPointwise, pointwiseTensors } from "../shared/graph-tensors.ts";
 import { askedKinds, hotfixNames, type AskedKind } from "../shared/patched-model.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import { toOrtTensor } from "./ort-tensors.ts";
@@ -48,8 +48,10 @@ export class DetectorFeeds {
     const uses = usesAttention(fed.feature_scale);
     this.forced = forced;
     this.forcedColumns = forcedColumns({ ...(forced && { forced }) });
-    this.#stacked = feedsOf(fed, graphTensor);
-    this.#pointwise = isPointwise(fed) ? feedsOf(fed, pointwiseTensor) : null;
+    this.#stacked = feedsOf(
+      Object.fromEntries(detectorTensorNames.map((name) => [name, graphTensor(name, fed[name])])),
+    );
+    this.#pointwise = isPointwise(fed) ? feedsOf(pointwiseTensors(fed)) : null;
     this.#sites = slot.length;
     this.#detecting = slot.flatMap((row, site) => (row < 0 ? [] : [site]));
     this.#attending = this.#detecting.filter((site) => uses[slot[site]!]);
@@ -58,7 +60,7 @@ export class DetectorFeeds {
       shape: [slot.length],
       data: new BigInt64Array(slot.length).fill(-1n),
     };
-    this.#nowhere = feedsOf({ slot: nowhere as Tensor }, graphTensor);
+    this.#nowhere = feedsOf({ slot: nowhere as Tensor });
   }
 
   for({ observed, report, attention }: SiteDemand): DemandFeeds {
@@ -81,15 +83,9 @@ export class DetectorFeeds {
   }
 }
 
-function feedsOf(
-  tensors: Readonly<Partial<Record<DetectorTensorName, Tensor>>>,
-  lay: (name: DetectorTensorName, tensor: Tensor) => Tensor,
-): Feeds {
+function feedsOf(tensors: Readonly<Record<string, Tensor>>): Feeds {
   return Object.fromEntries(
-    Object.entries(tensors).map(([name, tensor]) => [
-      hotfixNames.detector(name),
-      toOrtTensor(name, lay(name as DetectorTensorName, tensor)),
-    ]),
+    Object.entries(tensors).map(([name, tensor]) => [hotfixNames.detector(name), toOrtTensor(name, tensor)]),
   );
 }
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
+import { float32 } from "../shared/tensor.ts";
 import { opCase, opCaseShape } from "../test/op-cases.ts";
 import {
   expectClose,
@@ -41,6 +42,56 @@ describe("the pointwise form of a detector", () => {
       runs,
     );
     expect(flagged).toBeGreaterThan(50);
+  });
+
+  it("flags in every sample whatever another one holds", async () => {
+    let flagged = 0;
+    await fc.assert(
+      fc.asyncProperty(opCaseShape, fc.constantFrom(...opsets), async (shape, opset) => {
+        const c = opCase({ ...shape, batch: 3, mask: "none", pointwise: true, detects: true });
+        const thresholds = float32([1, 2], [-0.5, -0.5]);
+        const open = { ...c, modes: Int32Array.of(1, 1, 1), detector: { ...c.detector, thresholds } };
+        const keys = c.map.shape[3] ?? 0;
+        const own = (flags: Int32Array): number[] => [...flags.subarray(keys, 2 * keys)];
+        const expected = own(intsOf(await runOp(open, "self", opset), "flags_out"));
+        for (const number of [NaN, Infinity, -Infinity]) {
+          const value = Float32Array.from(c.value.data as Float32Array);
+          const size = value.length / 3;
+          value.fill(number, 0, size).fill(number, 2 * size);
+          const out = await runOp({ ...open, value: { ...c.value, data: value } }, "self", opset);
+          expect(own(intsOf(out, "flags_out"))).toEqual(expected);
+        }
+        flagged += expected.filter((flag) => flag > 0).length;
+      }),
+      { ...runs, numRuns: 60 },
+    );
+    expect(flagged).toBeGreaterThan(20);
+  });
+
+  it("tells logits as they are, however far the gate is from them", async () => {
+    const c = opCase({
+      seed: 4,
+      batch: 2,
+      heads: 2,
+      keys: 6,
+      extraQueries: 0,
+      depth: 3,
+      mask: "none",
+      kernel: 1,
+      detects: true,
+      ratio: true,
+      replaceValue: true,
+      sharpness: 2,
+      pointwise: true,
+    });
+    const always = { ...c.detector, thresholds: float32([1, 2], [-1e9, -1e9]) };
+    const open = { ...c, modes: Int32Array.of(1, 2), detector: always };
+    const [stacked, pointwise] = [
+      await runOp(open, "self", 17, false, false),
+      await runOp(open, "self", 17, false, true),
+    ];
+    expect(intsOf(pointwise, "flags_out").some((flag) => flag > 0)).toBe(true);
+    expectClose(floatsOf(pointwise, "scores_out"), floatsOf(stacked, "scores_out"), 1e-5);
   });
 
   it("reports the visible keys and the values of every key", async () => {

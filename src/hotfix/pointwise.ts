@@ -6,6 +6,7 @@
  * The same network as `detect.ts` has, with a kernel of 1 and no attention features. Hidden keys are scored too and come to
  * nothing: they have no neighbours to reach.
  */
+import { DataType } from "../onnx/model.ts";
 import { featureLimit } from "./constants.ts";
 import type { DetectorNames, Scores } from "./detect.ts";
 import type { Emitter } from "../onnx/emitter.ts";
@@ -17,8 +18,8 @@ export interface PointwiseScores {
   readonly largest: string;
   /** float32 [B·Tk, Hv·d]: the values of every key. */
   readonly values: string;
-  /** bool [B·Tk, 1]: keys that reach the gate. */
-  readonly reaching: string;
+  /** bool scalar: false where surely no key reaches the gate. */
+  readonly mayReach: string;
   /** Emits what flags are made of, where it is needed. */
   readonly flagged: (e: Emitter) => { readonly visible: string; readonly scores: Scores };
 }
@@ -26,7 +27,7 @@ export interface PointwiseScores {
 /**
  * @param map float32 [B,H,Tq,Tk]
  * @param value float32 [B,Hv,Tk,d]
- * @param detector its network and thresholds as `pointwiseTensor` lays them out
+ * @param detector its network and thresholds as `pointwiseTensors` lays them out
  */
 export function emitPointwise(
   e: Emitter,
@@ -38,22 +39,24 @@ export function emitPointwise(
   const values = e.op("Flatten", [e.transpose(value, [0, 2, 1, 3])], { axis: 2 });
   const centred = e.op("Sub", [values, detector.feature_mean]);
   const standardised = e.clip(e.op("Mul", [centred, detector.feature_scale]), -featureLimit, featureLimit);
-  const layer = (input: string, name: "conv1" | "conv2" | "conv3"): string =>
-    e.op("Gemm", [input, detector[`${name}_weight`], detector[`${name}_bias`]], { transB: 1 });
-  const hidden1 = e.op("Relu", [layer(standardised, "conv1")]);
-  const hidden2 = e.op("Relu", [layer(hidden1, "conv2")]);
-  const logits = layer(hidden2, "conv3"); // [B·Tk,1]
+  const layer = (at: Emitter, input: string, weight: string, bias: string): string =>
+    at.op("Gemm", [input, weight, bias], { transB: 1 });
+  const hidden1 = e.op("Relu", [layer(e, standardised, detector.conv1_weight, detector.conv1_bias)]);
+  const hidden2 = e.op("Relu", [layer(e, hidden1, detector.conv2_weight, detector.conv2_bias)]);
+  // The bias has the gate in it. A sum, since one logit that is no number makes it no number, which counts as true below: a
+  // maximum might pass over the others.
+  const above = e.op("Relu", [layer(e, hidden2, detector.conv3_weight, detector.conv3_bias)]);
   const { thresholds } = detector;
-  const reaching = e.atLeast(logits, e.gather(thresholds, e.int(0)));
   return {
     largest,
     values,
-    reaching,
+    mayReach: e.cast(e.reduce("ReduceSum", above, null), DataType.BOOL),
     flagged: (inner) => {
-      const shape = inner.op("Shape", [largest]);
-      const columns = (each: string): string => inner.op("Reshape", [each, shape]);
-      const scores = { logits: columns(logits), thresholds, reaching: columns(reaching) };
-      return { visible: inner.positive(largest), scores };
+      const bias = inner.slice(thresholds, inner.int([2]), inner.int([3]), 0);
+      const rows = layer(inner, hidden2, detector.conv3_weight, bias); // [B·Tk,1]
+      const logits = inner.op("Reshape", [rows, inner.op("Shape", [largest])]);
+      const reaching = inner.atLeast(logits, inner.gather(thresholds, inner.int(0)));
+      return { visible: inner.positive(largest), scores: { logits, thresholds, reaching } };
     },
   };
 }

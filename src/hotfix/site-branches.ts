@@ -85,9 +85,9 @@ function emitStacked(e: Emitter, site: Site): Returned {
 
 /** With a pointwise detector. */
 function emitPointwiseDetection(e: Emitter, site: Site): Returned {
-  const { largest, values, reaching, flagged } = emitPointwise(e, "map", "value", site.detector);
+  const { largest, values, mayReach, flagged } = emitPointwise(e, "map", "value", site.detector);
   return [
-    ...emitJudged(e, site, reaching, flagged),
+    ...emitJudged(e, site, mayReach, flagged),
     emitSomething(e, largest, "mode"),
     emitSomething(e, values, "mode"),
   ];
@@ -99,7 +99,7 @@ function emitDetection(e: Emitter, site: Site, slot: string): Returned {
   const { visible } = features;
   const scores = emitScores(e, { features, slot }, site.detector);
   return [
-    ...emitJudged(e, site, scores.reaching, () => ({ visible, scores })),
+    ...emitJudged(e, site, e.any(scores.reaching), () => ({ visible, scores })),
     emitSomething(e, features.all, "mode"),
     emitNothing(e, 2, "mode"),
   ];
@@ -126,18 +126,18 @@ function emitPassing(e: Emitter, site: Site): Returned {
 
 /**
  * One gate for what follows from the scores: outcome and carried state.
- * @param reaching bool: columns that reach the gate
+ * @param mayReach bool scalar: false where surely no column reaches the gate
  * @param found emits the visible keys, float32 [B,1,Tk], and the scores
  */
 function emitJudged(
   e: Emitter,
   site: Site,
-  reaching: string,
+  mayReach: string,
   found: (e: Emitter) => { readonly visible: string; readonly scores: Scores },
 ): string[] {
   return choose(
     e,
-    e.op("Or", [e.any(reaching), site.before.repair]),
+    e.op("Or", [mayReach, site.before.repair]),
     (acting) => {
       const { visible, scores } = found(acting);
       const inputs = { visible, mode: "mode", site: site.index };

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { opCase } from "../test/op-cases.ts";
 import { detectorTensorNames } from "./detector-tensors.ts";
-import { graphShapes, graphTensor, isPointwise, pointwiseTensor } from "./graph-tensors.ts";
+import { graphShapes, graphTensor, isPointwise, pointwiseTensors } from "./graph-tensors.ts";
 import { float32 } from "./tensor.ts";
 
 const length = fc.integer({ min: 1, max: 4 });
@@ -87,9 +87,8 @@ describe("a detector in the pointwise form", () => {
   });
 
   it("has matrices and lists for the values alone", () => {
-    const shapes = Object.fromEntries(
-      detectorTensorNames.map((name) => [name, pointwiseTensor(name, detector[name]).shape]),
-    );
+    const tensors = pointwiseTensors(detector);
+    const shapes = Object.fromEntries(detectorTensorNames.map((name) => [name, tensors[name].shape]));
     expect(shapes).toMatchObject({
       feature_mean: [values],
       feature_scale: [values],
@@ -99,14 +98,11 @@ describe("a detector in the pointwise form", () => {
       conv2_bias: [3],
       conv3_weight: [1, 3],
       conv3_bias: [1],
-      thresholds: [2],
+      thresholds: [3],
     });
     const row = (at: number): number[] =>
       [...detector.conv1_weight.data].slice(at * (11 + values) + 11, (at + 1) * (11 + values)).map(Number);
-    const weight = pointwiseTensor("conv1_weight", detector.conv1_weight);
-    expect([...weight.data]).toEqual([0, 1, 2, 3, 4].flatMap(row));
-    expect([...pointwiseTensor("feature_mean", detector.feature_mean).data]).toEqual(
-      [...detector.feature_mean.data].slice(11),
-    );
+    expect([...tensors.conv1_weight.data]).toEqual([0, 1, 2, 3, 4].flatMap(row));
+    expect([...tensors.feature_mean.data]).toEqual([...detector.feature_mean.data].slice(11));
   });
 });

@@ -13,7 +13,7 @@ import {
   type DetectorTensorName,
   type DetectorTensors,
 } from "./detector-tensors.ts";
-import type { Tensor } from "./tensor.ts";
+import { float32, type Tensor } from "./tensor.ts";
 
 /** Shapes of the tensors; T = S·Tk, the keys of one site after those of another, or S where they broadcast. */
 export const graphShapes = {
@@ -49,26 +49,37 @@ export function isPointwise(detector: Pick<DetectorTensors, "feature_scale" | "c
   return rows === 1 && values > 0 && weight.shape[3] === 1 && whole && !usesAttention(scale)[0];
 }
 
-/** A tensor of a pointwise detector as the graph takes it: mean and scale [W], weights [C, W or C'], biases [C]. */
-export function pointwiseTensor(name: DetectorTensorName, tensor: Tensor): Tensor {
-  const { datatype, shape, data } = tensor;
-  const [, ...own] = shape;
-  switch (name) {
-    case "feature_mean":
-    case "feature_scale":
-    case "conv1_weight":
-      return valuesOnly(tensor);
-    case "conv2_weight":
-    case "conv3_weight":
-      return { datatype, shape: own.slice(0, 2), data };
-    case "conv1_bias":
-    case "conv2_bias":
-    case "conv3_bias":
-    case "thresholds":
-      return { datatype, shape: own, data };
-    default:
-      return graphTensor(name, tensor);
-  }
+/** Share of a gate by which rounding may make a logit too low. */
+const gateRounding = 1e-4;
+
+/**
+ * The tensors of a pointwise detector as the graph takes them: mean and scale [W], weights [C, W or C'], biases [C], and
+ *   conv3_bias [1]: b − τ_hi, a little more, so that what is not above 0 surely stays below the gate
+ *   thresholds [3]: τ_hi, τ_lo, b                         b the bias of the logit
+ */
+export function pointwiseTensors(detector: DetectorTensors): Record<DetectorTensorName, Tensor> {
+  const { thresholds, conv3_bias: bias } = detector;
+  const [gate, column, shift] = [...thresholds.data, bias.data[0]].map(Number) as [number, number, number];
+  const unstacked = ({ datatype, shape, data }: Tensor, rank: number): Tensor => ({
+    datatype,
+    shape: shape.slice(1, 1 + rank),
+    data,
+  });
+  return {
+    slot: detector.slot,
+    feature_mean: valuesOnly(detector.feature_mean),
+    feature_scale: valuesOnly(detector.feature_scale),
+    conv1_weight: valuesOnly(detector.conv1_weight),
+    conv1_bias: unstacked(detector.conv1_bias, 1),
+    conv2_weight: unstacked(detector.conv2_weight, 2),
+    conv2_bias: unstacked(detector.conv2_bias, 1),
+    conv3_weight: unstacked(detector.conv3_weight, 2),
+    conv3_bias: float32([1], [shift - gate + gateRounding * Math.max(1, Math.abs(gate))]),
+    thresholds: float32([3], [gate, column, shift]),
+    reference_attention: graphTensor("reference_attention", detector.reference_attention),
+    reference_value: graphTensor("reference_value", detector.reference_value),
+    settings: detector.settings,
+  };
 }
 
 /** Without the features of attention: [1, F] → [W], [1, C1, F, 1] → [C1, W]. */

@@ -5,7 +5,7 @@ import { expect } from "vitest";
 import type { QueryPositions } from "../hotfix/features.ts";
 import { referenceOp, type OpOutputs } from "../hotfix/reference/op.ts";
 import { detectorTensorNames } from "../shared/detector-tensors.ts";
-import { graphTensor, isPointwise, pointwiseTensor } from "../shared/graph-tensors.ts";
+import { graphTensor, isPointwise, pointwiseTensors } from "../shared/graph-tensors.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import type { OpCase, OpCaseShape } from "./op-cases.ts";
 import { opModel } from "./op-model.ts";
@@ -57,8 +57,9 @@ export async function runOp(
     attention: new ort.Tensor("bool", Uint8Array.of(attention ? 1 : 0), [1]),
     pointwise: new ort.Tensor("bool", Uint8Array.of(pointwise ? 1 : 0), [1]),
   };
+  const whole = pointwise ? pointwiseTensors(c.detector) : null;
   for (const name of detectorTensorNames)
-    feeds[name] = toOrt((pointwise ? pointwiseTensor : graphTensor)(name, c.detector[name]));
+    feeds[name] = toOrt(whole === null ? graphTensor(name, c.detector[name]) : whole[name]);
   const session = sessions.get(`${kind}${opset}`);
   if (!session) throw new Error("no session");
   return session.run(feeds);
