@@ -1,6 +1,8 @@
 /** The models that the cost of the hot-fix is measured on: two shipped ones, and random ones of usual sizes. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseBundle } from "../detector/bundle.ts";
+import type { DetectorTensors } from "../shared/detector-tensors.ts";
 import { float32, tensor, type Tensor } from "../shared/tensor.ts";
 import { randomSource } from "../test/op-cases.ts";
 import { bertBase, randomBert } from "../test/random-bert.ts";
@@ -37,6 +39,7 @@ export function benchModels(scratch: string): readonly (readonly [name: string, 
         folder,
         file: "model.onnx",
         bytes: readFileSync(join(folder, "model.onnx")),
+        detector: shippedDetector(folder),
         ...of,
       }),
     ] as const;
@@ -71,6 +74,11 @@ export function benchModels(scratch: string): readonly (readonly [name: string, 
       }),
     ],
   ];
+}
+
+function shippedDetector(folder: string): DetectorTensors {
+  const [name = ""] = readdirSync(join(folder, "detectors"));
+  return parseBundle(readFileSync(join(folder, "detectors", name))).tensors;
 }
 
 function pixels(batch: number, image: number): Tensor {

@@ -1,8 +1,11 @@
-/** The four ways a benchmark runs one model: bare, behind AtPatch without a detector, with one that flags nothing, with one that flags everything. */
+/**
+ * The ways a benchmark runs one model: bare, behind AtPatch without a detector, with one of all features that flags nothing, and
+ * everything; the same with the model's own detector where it ships one.
+ */
 import { neutralTensors } from "../detector/neutral.ts";
 import { createOrtEngine } from "../engine/ort-engine.ts";
 import { instrument } from "../hotfix/instrument.ts";
-import { attentionFeatureCount, type DetectorTensors } from "../shared/detector-tensors.ts";
+import { attentionFeatureCount, settingIndex, type DetectorTensors } from "../shared/detector-tensors.ts";
 import { float32, tensor, type Tensor } from "../shared/tensor.ts";
 import { randomSource } from "../test/op-cases.ts";
 import { startBare } from "./bare.ts";
@@ -18,6 +21,8 @@ export interface BenchModel {
   readonly keys: number;
   readonly heads: number;
   readonly depth: number;
+  /** The detector that the model ships. */
+  readonly detector?: DetectorTensors;
 }
 
 export interface Contestant {
@@ -41,8 +46,13 @@ export async function contestants(
     threads,
     queue: 4,
   });
-  await engine.publish("quiet", benchDetector(model, sites, 1e9));
-  await engine.publish("loud", benchDetector(model, sites, -1e9));
+  const [never, always] = [1e9, -1e9];
+  await engine.publish("quiet", benchDetector(model, sites, never));
+  await engine.publish("loud", benchDetector(model, sites, always));
+  if (model.detector) {
+    await engine.publish("own quiet", withThreshold(model.detector, model.keys, never));
+    await engine.publish("own loud", withThreshold(model.detector, model.keys, always));
+  }
   const known = new Map<number, Readonly<Record<string, Tensor>>>();
   const inputs = (batch: number): Readonly<Record<string, Tensor>> => {
     const made = known.get(batch) ?? model.inputs(batch);
@@ -69,6 +79,12 @@ export async function contestants(
       throughEngine("AtPatch, no detector", null, 2),
       throughEngine("AtPatch, nothing flagged", "quiet", 2),
       throughEngine("AtPatch, everything flagged", "loud", 2),
+      ...(model.detector
+        ? [
+            throughEngine("own detector, nothing flagged", "own quiet", 2),
+            throughEngine("own detector, everything flagged", "own loud", 2),
+          ]
+        : []),
     ],
     async close() {
       await bare.close();
@@ -111,7 +127,21 @@ export function benchDetector(
       new Float32Array(sites * heads * keys * keys).fill(1 / keys),
     ),
     reference_value: list(sites, heads, keys, depth),
-    // At most 8 columns: what a patch trigger touches.
-    settings: float32([5], [0.5, 8.5 / keys, 1, 0, 1]),
+    settings: float32([5], [0.5, fewColumns(keys), 1, 0, 1]),
   };
 }
+
+/** A detector whose threshold decides what it flags. */
+function withThreshold(detector: DetectorTensors, keys: number, threshold: number): DetectorTensors {
+  const { thresholds, settings } = detector;
+  const limited = Float32Array.from(settings.data as Float32Array);
+  limited[settingIndex.maxFlaggedShare] = fewColumns(keys);
+  return {
+    ...detector,
+    thresholds: float32(thresholds.shape, new Float32Array(thresholds.data.length).fill(threshold)),
+    settings: float32(settings.shape, limited),
+  };
+}
+
+/** The share of columns that is 8 of them: what a patch trigger touches. */
+const fewColumns = (keys: number): number => 8.5 / keys;

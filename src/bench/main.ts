@@ -12,6 +12,9 @@ import { contestants, type BenchModel } from "./contestants.ts";
 import { measureResponsiveness } from "./responsiveness.ts";
 import { median, quantile, ratio } from "./statistics.ts";
 
+/** How long one contestant runs before the next one does, in ms; a single run may take longer. */
+const blockMs = 20;
+
 const options = new Command("bench")
   .description("Latency of a patched model against the bare runtime, interleaved in one run.")
   .option("--seconds <n>", "time for each model and batch size", Number, 25)
@@ -58,23 +61,35 @@ async function benchModel(model: BenchModel, batch: number): Promise<unknown[]> 
   const { list, ...started } = await contestants(model, options.threads);
   try {
     const times = list.map((): number[] => []);
-    for (let warm = 0; warm < 3; warm++) for (const contestant of list) await contestant.run(batch);
+    const blocks = list.map((): number[] => []);
+    let runs = 1;
+    for (let warm = 0; warm < 3; warm++) {
+      for (const contestant of list) {
+        const began = performance.now();
+        await contestant.run(batch);
+        runs = Math.min(16, Math.max(1, Math.round(blockMs / (performance.now() - began))));
+      }
+    }
     const end = performance.now() + options.seconds * 1000;
     let rounds = 0;
     while (performance.now() < end || rounds < 5) {
-      // The order rotates, so that no contestant always runs on the cache another one left.
-      for (let k = 0; k < list.length; k++) {
-        const index = (k + rounds) % list.length;
-        const began = performance.now();
-        await list[index]?.run(batch);
-        times[index]?.push(performance.now() - began);
+      // Every contestant runs on the caches it has left itself, as it would alone: short models take turns block by block.
+      for (const [index, contestant] of list.entries()) {
+        const block: number[] = [];
+        if (runs > 1) await contestant.run(batch);
+        for (let run = 0; run < runs; run++) {
+          const began = performance.now();
+          await contestant.run(batch);
+          block.push(performance.now() - began);
+        }
+        blocks[index]!.push(median(block));
+        times[index]!.push(...block);
       }
       rounds++;
     }
-    const base = times[0] ?? [];
     const rows = list.map((contestant, i) => {
       const own = times[i] ?? [];
-      const against = ratio(own, base);
+      const against = ratio(blocks[i]!, blocks[0]!);
       return {
         contestant: contestant.name,
         "median ms": Number(median(own).toFixed(3)),
