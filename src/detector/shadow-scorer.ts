@@ -35,7 +35,7 @@ interface Group {
 const mostBytes = 32 * 2 ** 20;
 /** Most samples on their way, and those that leave together. */
 const mostSamples = 256;
-const together = 64;
+const together = 32;
 /** How long a run waits for others. */
 const gatherMs = 250;
 

@@ -36,9 +36,9 @@ export interface ImageInput extends BatchedInput {
 
 /**
  * Pictures decoded and resized at the same time, over all requests: bounds memory, and leaves one of the four threads that
- * Node has for such work to the log of an activation.
+ * Node has for such work to the log of an activation, and a core to the event loop.
  */
-const picturesAtOnce = Math.min(3, availableParallelism());
+const picturesAtOnce = Math.min(3, Math.max(1, availableParallelism() - 1));
 /** Milliseconds of resizing after which other work gets its turn. */
 const turn = 5;
 
