@@ -47,12 +47,12 @@ export async function contestants(
     queue: 4,
   });
   const [never, always] = [1e9, -1e9];
-  await engine.publish("quiet", benchDetector(model, sites, never));
-  await engine.publish("loud", benchDetector(model, sites, always));
-  if (model.detector) {
-    await engine.publish("own quiet", withThreshold(model.detector, model.keys, never));
-    await engine.publish("own loud", withThreshold(model.detector, model.keys, always));
-  }
+  const publish = async (prefix: string, detector: DetectorTensors): Promise<void> => {
+    await engine.publish(`${prefix}quiet`, withThreshold(detector, model.keys, never));
+    await engine.publish(`${prefix}loud`, withThreshold(detector, model.keys, always));
+  };
+  await publish("", benchDetector(model, sites));
+  if (model.detector) await publish("own ", model.detector);
   const known = new Map<number, Readonly<Record<string, Tensor>>>();
   const inputs = (batch: number): Readonly<Record<string, Tensor>> => {
     const made = known.get(batch) ?? model.inputs(batch);
@@ -93,11 +93,10 @@ export async function contestants(
   };
 }
 
-/** A detector with random weights at the first site and a reference for every position; `threshold` decides what it flags. */
+/** A detector with random weights at the first site and a reference for every position. */
 export function benchDetector(
   model: Pick<BenchModel, "heads" | "keys" | "depth">,
   sites: number,
-  threshold: number,
 ): DetectorTensors {
   const { heads, keys, depth } = model;
   const features = attentionFeatureCount + heads * depth;
@@ -121,27 +120,24 @@ export function benchDetector(
     conv2_bias: list(1, 16),
     conv3_weight: list(1, 1, 16, 1),
     conv3_bias: list(1, 1),
-    thresholds: float32([1, 2], [threshold, threshold]),
+    thresholds: float32([1, 2], [0, 0]),
     reference_attention: float32(
       [sites, heads, keys, keys],
       new Float32Array(sites * heads * keys * keys).fill(1 / keys),
     ),
     reference_value: list(sites, heads, keys, depth),
-    settings: float32([5], [0.5, fewColumns(keys), 1, 0, 1]),
+    settings: float32([5], [0.5, 0.5, 1, 0, 1]),
   };
 }
 
-/** A detector whose threshold decides what it flags. */
-function withThreshold(detector: DetectorTensors, keys: number, threshold: number): DetectorTensors {
+/** The detector with a threshold that decides what it flags, at most 8 columns: what a patch trigger touches. */
+export function withThreshold(detector: DetectorTensors, keys: number, threshold: number): DetectorTensors {
   const { thresholds, settings } = detector;
   const limited = Float32Array.from(settings.data as Float32Array);
-  limited[settingIndex.maxFlaggedShare] = fewColumns(keys);
+  limited[settingIndex.maxFlaggedShare] = 8.5 / keys;
   return {
     ...detector,
     thresholds: float32(thresholds.shape, new Float32Array(thresholds.data.length).fill(threshold)),
     settings: float32(settings.shape, limited),
   };
 }
-
-/** The share of columns that is 8 of them: what a patch trigger touches. */
-const fewColumns = (keys: number): number => 8.5 / keys;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { encodeBundle } from "../detector/bundle.ts";
 import { instrument } from "../hotfix/instrument.ts";
 import { randomVit, type VitShape } from "../test/random-vit.ts";
-import { benchDetector } from "./contestants.ts";
+import { benchDetector, withThreshold } from "./contestants.ts";
 
 /** 64 × 64 pixels, 65 tokens. */
 export const randomShape: VitShape = {
@@ -63,7 +63,7 @@ export function writeRandomFolder(folder: string): void {
       provenance: { createdAt: "2026-01-01T00:00:00.000Z" },
       report: {},
     },
-    benchDetector({ heads, keys, depth: width / heads }, sites, threshold),
+    withThreshold(benchDetector({ heads, keys, depth: width / heads }, sites), keys, threshold),
   );
   writeFileSync(join(folder, "detectors", "quiet.safetensors"), bundle);
 }

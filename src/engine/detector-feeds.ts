@@ -8,7 +8,7 @@ import {
 } from "../shared/detector-tensors.ts";
 import { graphTensor, isPointwise, pointwiseTensors } from "../shared/graph-tensors.ts";
 import { askedKinds, hotfixNames, type AskedKind } from "../shared/patched-model.ts";
-import type { Tensor } from "../shared/tensor.ts";
+import { tensor, type Tensor } from "../shared/tensor.ts";
 import { toOrtTensor } from "./ort-tensors.ts";
 
 export type Feeds = Readonly<Record<string, OrtTensor>>;
@@ -51,16 +51,12 @@ export class DetectorFeeds {
     this.#stacked = feedsOf(
       Object.fromEntries(detectorTensorNames.map((name) => [name, graphTensor(name, fed[name])])),
     );
-    this.#pointwise = isPointwise(fed) ? feedsOf(pointwiseTensors(fed)) : null;
+    this.#pointwise = isPointwise(fed) ? { ...this.#stacked, ...feedsOf(pointwiseTensors(fed)) } : null;
     this.#sites = slot.length;
     this.#detecting = slot.flatMap((row, site) => (row < 0 ? [] : [site]));
     this.#attending = this.#detecting.filter((site) => uses[slot[site]!]);
-    const nowhere = {
-      datatype: "INT64",
-      shape: [slot.length],
-      data: new BigInt64Array(slot.length).fill(-1n),
-    };
-    this.#nowhere = feedsOf({ slot: nowhere as Tensor });
+    const nowhere = new BigInt64Array(slot.length).fill(-1n);
+    this.#nowhere = feedsOf({ slot: tensor("INT64", [slot.length], nowhere) });
   }
 
   for({ observed, report, attention }: SiteDemand): DemandFeeds {
@@ -85,7 +81,7 @@ export class DetectorFeeds {
 
 function feedsOf(tensors: Readonly<Record<string, Tensor>>): Feeds {
   return Object.fromEntries(
-    Object.entries(tensors).map(([name, tensor]) => [hotfixNames.detector(name), toOrtTensor(name, tensor)]),
+    Object.entries(tensors).map(([name, each]) => [hotfixNames.detector(name), toOrtTensor(name, each)]),
   );
 }
 

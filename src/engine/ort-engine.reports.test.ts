@@ -15,7 +15,7 @@ import {
   type SiteReport,
 } from "../shared/site-report.ts";
 import { float32, type Tensor } from "../shared/tensor.ts";
-import { opCase, type OpCaseShape } from "../test/op-cases.ts";
+import { opCase, plainShape } from "../test/op-cases.ts";
 import { expectClose } from "../test/op-run.ts";
 import { randomVit, vitTiny } from "../test/random-vit.ts";
 import { fixture, modelBytes, tensorsOf } from "../test/zoo.ts";
@@ -28,21 +28,7 @@ const pixels = float32(
   [batch, 3, vitTiny.image, vitTiny.image],
   Array.from({ length: batch * 3 * vitTiny.image ** 2 }, (_, at) => Math.sin(at * at) / 2 + 0.5),
 );
-const vitShape: OpCaseShape = {
-  seed: 9,
-  batch: 1,
-  heads: 2,
-  keys,
-  extraQueries: 0,
-  depth: 8,
-  mask: "none",
-  kernel: 3,
-  detects: true,
-  ratio: false,
-  replaceValue: true,
-  sharpness: 2,
-  pointwise: false,
-};
+const vitShape = { ...plainShape, seed: 9, keys, depth: 8 };
 const open = {
   ...opCase(vitShape, { sites: vitTiny.layers }).detector,
   thresholds: float32([1, 2], [-1e9, -1e9]),

@@ -6,7 +6,7 @@ import type { ModelProto } from "../onnx/model.ts";
 import { float32 } from "../shared/tensor.ts";
 import { hotfixNames, tapKinds, type PatchedModel } from "../shared/patched-model.ts";
 import { attentionGraph, type AttentionChoices } from "../test/attention-graphs.ts";
-import { opCase, randomSource } from "../test/op-cases.ts";
+import { opCase, plainShape, randomSource } from "../test/op-cases.ts";
 import { expectClose } from "../test/op-run.ts";
 import { floats, runPatched } from "../test/run-patched.ts";
 import { instrument } from "./instrument.ts";
@@ -20,26 +20,11 @@ const base: Omit<AttentionChoices, "opset"> = {
   source: "self",
   dynamic: true,
 };
-const shape = {
-  seed: 5,
-  batch: 1,
-  heads: 2,
-  keys: 5,
-  extraQueries: 0,
-  depth: 4,
-  mask: "none",
-  kernel: 3,
-  detects: true,
-  ratio: false,
-  replaceValue: true,
-  sharpness: 2,
-  pointwise: false,
-} as const;
 const samples = 3;
 
 function patch(model: ModelProto, standalone = false): PatchedModel {
   const bytes = encodeModel(model);
-  const { detector } = opCase(shape);
+  const { detector } = opCase(plainShape);
   return instrument(
     { bytes, name: "model.onnx" },
     standalone ? { standalone: { detector, mode: "enforce" } } : { selfContained: true, taps: tapKinds },
@@ -59,7 +44,7 @@ async function results(choices: AttentionChoices): Promise<Record<string, ort.Te
       Float32Array.from({ length: samples * length * 8 }, () => random() - 0.5),
       [samples, length, 8],
     );
-  const { detector } = opCase({ ...shape, keys });
+  const { detector } = opCase({ ...plainShape, keys });
   return runPatched(session, {
     inputs: { x: tensor(5), memory: tensor(7) },
     modes: [0, 1, 2],

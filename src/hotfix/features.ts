@@ -41,7 +41,7 @@ export function emitFeatures(
   queries: QueryPositions,
   wantsAttention: string,
 ): Features {
-  const visible = emitVisible(e, map);
+  const visible = e.positive(emitOverRows(e, "ReduceMax", map)); // [B,1,Tk]
   // [B,Hv,Tk,d] → [B,Tk,Hv·d] would copy as well, and φ is at hand by rows.
   const values = e.op("Reshape", [
     e.transpose(value, [0, 1, 3, 2]),
@@ -60,11 +60,6 @@ export function emitFeatures(
     [all],
   );
   return { all, visible };
-}
-
-/** 1 for keys which some query of some head looks at, else 0: float32 [B,1,Tk]. */
-export function emitVisible(e: Emitter, map: string): string {
-  return e.positive(emitOverRows(e, "ReduceMax", map));
 }
 
 /**

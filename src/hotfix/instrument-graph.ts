@@ -7,10 +7,9 @@ import { AtPatchError } from "../shared/errors.ts";
 import {
   attentionFeatureCount,
   detectorTensorNames,
-  networkTensorNames,
   type DetectorTensorName,
 } from "../shared/detector-tensors.ts";
-import { graphShapes } from "../shared/graph-tensors.ts";
+import { graphShapes, pointwiseTensorNames } from "../shared/graph-tensors.ts";
 import { askedKinds, hotfixNames, modeCodes, type AskedKind, type TapKind } from "../shared/patched-model.ts";
 import { addDefaults, emitModePerSample, type DetectorDefaults } from "./defaults.ts";
 import { emitReported } from "./axis-state.ts";
@@ -84,7 +83,7 @@ export function instrumentGraph(
 
   // Before the inputs with defaults come, which are to stay inputs.
   raiseIrVersion(model, graph);
-  addInterface(graph, [...states.keys()], defaults ? [] : eitherForm);
+  addInterface(graph, [...states.keys()], defaults ? [] : pointwiseTensorNames);
   if (defaults) addDefaults(graph, defaults);
   else addReports(graph, sites, taps);
   const forms = sites.map((site) => patchForm(site, pointwise));
@@ -128,9 +127,6 @@ function raiseIrVersion(model: ModelProto, graph: GraphProto): void {
 }
 
 const named = (name: string): string => `atpatch_${name}`;
-
-/** Tensors whose shapes depend on the form of the detector, see `graph-tensors.ts`. */
-const eitherForm: readonly DetectorTensorName[] = [...networkTensorNames, "thresholds"];
 
 /** @param shapeless detector tensors that come in more than one shape */
 function addInterface(

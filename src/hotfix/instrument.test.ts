@@ -5,7 +5,7 @@ import { AtPatchError } from "../shared/errors.ts";
 import { float32 } from "../shared/tensor.ts";
 import { hotfixNames, tapKinds } from "../shared/patched-model.ts";
 import { attentionGraph } from "../test/attention-graphs.ts";
-import { opCase, randomSource, type OpCaseShape } from "../test/op-cases.ts";
+import { opCase, plainShape, randomSource } from "../test/op-cases.ts";
 import { randomVit, vitTiny } from "../test/random-vit.ts";
 import { expectClose } from "../test/op-run.ts";
 import { floats, runPatched } from "../test/run-patched.ts";
@@ -14,21 +14,7 @@ import { hotfixDomain } from "./op.ts";
 
 const bytes = randomVit(vitTiny);
 const keys = 17;
-const shape: OpCaseShape = {
-  seed: 3,
-  batch: 1,
-  heads: 2,
-  keys,
-  extraQueries: 0,
-  depth: 8,
-  mask: "none",
-  kernel: 3,
-  detects: true,
-  ratio: false,
-  replaceValue: true,
-  sharpness: 2,
-  pointwise: false,
-};
+const shape = { ...plainShape, seed: 3, keys, depth: 8 };
 const detector = opCase(shape, { sites: 2 }).detector;
 const session = (model: Uint8Array): Promise<ort.InferenceSession> =>
   ort.InferenceSession.create(model, { intraOpNumThreads: 1 });

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { float32 } from "../shared/tensor.ts";
-import { opCase, opCaseShape } from "../test/op-cases.ts";
+import { opCase, opCaseShape, plainShape } from "../test/op-cases.ts";
 import {
   expectClose,
   fitting,
@@ -69,21 +69,7 @@ describe("the pointwise form of a detector", () => {
   });
 
   it("tells logits as they are, however far the gate is from them", async () => {
-    const c = opCase({
-      seed: 4,
-      batch: 2,
-      heads: 2,
-      keys: 6,
-      extraQueries: 0,
-      depth: 3,
-      mask: "none",
-      kernel: 1,
-      detects: true,
-      ratio: true,
-      replaceValue: true,
-      sharpness: 2,
-      pointwise: true,
-    });
+    const c = opCase({ ...plainShape, seed: 4, batch: 2, keys: 6, depth: 3, ratio: true, pointwise: true });
     const always = { ...c.detector, thresholds: float32([1, 2], [-1e9, -1e9]) };
     const open = { ...c, modes: Int32Array.of(1, 2), detector: always };
     const [stacked, pointwise] = [

@@ -1,8 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { opCase } from "../test/op-cases.ts";
-import { detectorTensorNames } from "./detector-tensors.ts";
-import { graphShapes, graphTensor, isPointwise, pointwiseTensors } from "./graph-tensors.ts";
+import { opCase, plainShape, type OpCaseShape } from "../test/op-cases.ts";
+import {
+  graphShapes,
+  graphTensor,
+  isPointwise,
+  pointwiseTensorNames,
+  pointwiseTensors,
+} from "./graph-tensors.ts";
 import { float32 } from "./tensor.ts";
 
 const length = fc.integer({ min: 1, max: 4 });
@@ -48,21 +53,15 @@ describe("tensors as the graph takes them", () => {
 });
 
 describe("a detector in the pointwise form", () => {
-  const shape = {
+  const shape: OpCaseShape = {
+    ...plainShape,
     seed: 3,
-    batch: 1,
-    heads: 2,
     keys: 4,
-    extraQueries: 0,
     depth: 3,
-    mask: "none",
     kernel: 1,
-    detects: true,
     ratio: true,
-    replaceValue: true,
-    sharpness: 2,
     pointwise: true,
-  } as const;
+  };
   const { detector } = opCase(shape);
   const values = 6;
   const withScale = (change: (x: number, at: number) => number): typeof detector => {
@@ -88,8 +87,8 @@ describe("a detector in the pointwise form", () => {
 
   it("has matrices and lists for the values alone", () => {
     const tensors = pointwiseTensors(detector);
-    const shapes = Object.fromEntries(detectorTensorNames.map((name) => [name, tensors[name].shape]));
-    expect(shapes).toMatchObject({
+    const shapes = Object.fromEntries(pointwiseTensorNames.map((name) => [name, tensors[name].shape]));
+    expect(shapes).toEqual({
       feature_mean: [values],
       feature_scale: [values],
       conv1_weight: [5, values],

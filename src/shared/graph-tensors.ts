@@ -9,6 +9,7 @@
 import {
   attentionFeatureCount,
   detectorShapes,
+  networkTensorNames,
   usesAttention,
   type DetectorTensorName,
   type DetectorTensors,
@@ -49,15 +50,23 @@ export function isPointwise(detector: Pick<DetectorTensors, "feature_scale" | "c
   return rows === 1 && values > 0 && weight.shape[3] === 1 && whole && !usesAttention(scale)[0];
 }
 
+/** Tensors that a pointwise detector has in a form of their own; the others are laid out as ever. */
+export const pointwiseTensorNames = [
+  ...networkTensorNames,
+  "thresholds",
+] as const satisfies readonly DetectorTensorName[];
+
 /** Share of a gate by which rounding may make a logit too low. */
 const gateRounding = 1e-4;
 
 /**
- * The tensors of a pointwise detector as the graph takes them: mean and scale [W], weights [C, W or C'], biases [C], and
+ * Those tensors as the graph takes them: mean and scale [W], weights [C, W or C'], biases [C], and
  *   conv3_bias [1]: b − τ_hi, a little more, so that what is not above 0 surely stays below the gate
  *   thresholds [3]: τ_hi, τ_lo, b                         b the bias of the logit
  */
-export function pointwiseTensors(detector: DetectorTensors): Record<DetectorTensorName, Tensor> {
+export function pointwiseTensors(
+  detector: DetectorTensors,
+): Record<(typeof pointwiseTensorNames)[number], Tensor> {
   const { thresholds, conv3_bias: bias } = detector;
   const [gate, column, shift] = [...thresholds.data, bias.data[0]].map(Number) as [number, number, number];
   const unstacked = ({ datatype, shape, data }: Tensor, rank: number): Tensor => ({
@@ -66,7 +75,6 @@ export function pointwiseTensors(detector: DetectorTensors): Record<DetectorTens
     data,
   });
   return {
-    slot: detector.slot,
     feature_mean: valuesOnly(detector.feature_mean),
     feature_scale: valuesOnly(detector.feature_scale),
     conv1_weight: valuesOnly(detector.conv1_weight),
@@ -76,9 +84,6 @@ export function pointwiseTensors(detector: DetectorTensors): Record<DetectorTens
     conv3_weight: unstacked(detector.conv3_weight, 2),
     conv3_bias: float32([1], [shift - gate + gateRounding * Math.max(1, Math.abs(gate))]),
     thresholds: float32([3], [gate, column, shift]),
-    reference_attention: graphTensor("reference_attention", detector.reference_attention),
-    reference_value: graphTensor("reference_value", detector.reference_value),
-    settings: detector.settings,
   };
 }
 

@@ -44,6 +44,23 @@ export const opCaseShape = fc.record({
 });
 export type OpCaseShape = typeof opCaseShape extends fc.Arbitrary<infer T> ? T : never;
 
+/** The shape that tests of one case set out from. */
+export const plainShape: OpCaseShape = {
+  seed: 5,
+  batch: 1,
+  heads: 2,
+  keys: 5,
+  extraQueries: 0,
+  depth: 4,
+  mask: "none",
+  kernel: 3,
+  detects: true,
+  ratio: false,
+  replaceValue: true,
+  sharpness: 2,
+  pointwise: false,
+};
+
 /** Number of visible keys of sample `b`. */
 export function visibleKeys(shape: OpCaseShape, b: number): number {
   return shape.mask === "padding" ? Math.max(1, shape.keys - ((shape.seed + b) % shape.keys)) : shape.keys;

@@ -57,9 +57,9 @@ export async function runOp(
     attention: new ort.Tensor("bool", Uint8Array.of(attention ? 1 : 0), [1]),
     pointwise: new ort.Tensor("bool", Uint8Array.of(pointwise ? 1 : 0), [1]),
   };
-  const whole = pointwise ? pointwiseTensors(c.detector) : null;
-  for (const name of detectorTensorNames)
-    feeds[name] = toOrt(whole === null ? graphTensor(name, c.detector[name]) : whole[name]);
+  for (const name of detectorTensorNames) feeds[name] = toOrt(graphTensor(name, c.detector[name]));
+  if (pointwise)
+    for (const [name, tensor] of Object.entries(pointwiseTensors(c.detector))) feeds[name] = toOrt(tensor);
   const session = sessions.get(`${kind}${opset}`);
   if (!session) throw new Error("no session");
   return session.run(feeds);
